@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* zonefile.h - from a zone file to checked, sorted records (RFC 1035 section 5).
+ *
+ * The text is untrusted.  $ORIGIN, $TTL, $INCLUDE (at most ZONEFILE_DEPTH deep,
+ * cycles refused, relative to the including file) and $GENERATE are followed.
+ * Any thread may call it.
+ */
+#ifndef POLLUX_ZONEFILE_H
+#define POLLUX_ZONEFILE_H
+
+#include <stddef.h>
+
+#include "dataplane/answer/name.h"
+#include "dataplane/answer/records.h"
+
+#define ZONEFILE_DEPTH  16   /* $INCLUDE in $INCLUDE */
+#define ZONEFILE_ERRORS 20   /* faults told of before the reader gives up */
+
+/* Receives one fault or warning: "FILE:LINE: cause" without a newline. */
+typedef void (*zonefile_report)(void *arg, const char *text);
+
+/* zonefile_read - read the zone `apex` from `path` into *rs (initialised, empty),
+ * sort it and check it with zone_check.  Every fault goes to report.
+ * 0; -EINVAL when the zone is bad (rs is emptied); -errno when a file cannot be
+ * read (also reported); -ENOMEM. */
+int zonefile_read(struct records *rs, const struct name *apex, const char *path,
+		  zonefile_report report, void *arg);
+
+/* zonefile_read_text - the same from memory; `name` stands for the file in
+ * messages, and $INCLUDE is refused. */
+int zonefile_read_text(struct records *rs, const struct name *apex, const char *text,
+		       size_t len, const char *name, zonefile_report report, void *arg);
+
+/* zone_check - what a zone must be before it is published: one SOA, at the apex;
+ * an NS RRset there; all names within the apex; no meta-type; no CNAME beside
+ * other data (RFC 2181 10.1; RRSIG and NSEC may, RFC 4034 2.5) nor twice; at most one DNAME at a
+ * name, none beside a CNAME (RFC 6672 2.3, 2.4); no RRset over 65,535 octets.
+ * rs is sorted.  Faults go to report; 0 or -EINVAL. */
+int zone_check(const struct records *rs, const struct name *apex,
+	       zonefile_report report, void *arg, const char *const *files);
+
+/* record_to_text - one record in master-file form with its owner, TTL, class and
+ * type, without a newline, into text[0..size); -ENOSPC when it does not fit. */
+int record_to_text(char *text, size_t size, const uint8_t *owner, uint16_t type,
+		   uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* answer.h - from a DNS query to its answer, in three stages so that a burst of
+ * queries can overlap its cache misses:
+ *
+ *      query_parse    check the message, fold and hash the qname, prefetch its bucket
+ *      query_prefetch find the bucket's candidate, prefetch its node
+ *      query_answer   write the answer
+ *
+ * No allocation, no system call, no clock.  Between reader_begin and reader_end;
+ * the calling thread is the reader's.
+ */
+#ifndef POLLUX_ANSWER_H
+#define POLLUX_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "db.h"
+#include "name.h"
+
+#define DNS_HEADER 12
+#define DNS_UDP_MIN 512 /* octets of answer without EDNS (RFC 1035 2.3.4) */
+
+enum verdict {
+	VERDICT_ANSWER, /* out[0..out_len) is the answer */
+	VERDICT_DROP,   /* not a query: no answer may be sent (QR=1, short header) */
+	VERDICT_PUNT,   /* for the control process: TSIG, IXFR, AXFR over TCP, ... */
+};
+
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
+
+struct query {
+	/* Set by query_parse. */
+	const uint8_t *msg;    /* the query; may be the buffer the answer goes to */
+	uint16_t len;          /* octets of msg */
+	uint16_t limit;        /* octets the answer may have */
+	uint16_t question_end; /* offset just past the question; 12 if there is none */
+	uint16_t qtype, qclass;
+	uint16_t rcode;        /* already decided (FORMERR, BADVERS, ...), else NOERROR */
+	uint16_t edns_size;    /* the client's payload size, 0 without OPT */
+	uint8_t opcode;
+	bool edns, dnssec_ok;
+	bool decided;          /* rcode and nothing else is the answer */
+	enum transport transport;
+	uint64_t hash;         /* of qname */
+	struct name qname;     /* folded */
+	/* Kept by query_prefetch for query_answer. */
+	ref hint;
+};
+
+/* query_parse - read msg[0..len), untrusted, as a request over `transport`.
+ *
+ * max is the most octets an answer may have on this path: over UDP what the
+ * port's MTU leaves for a datagram's payload, over TCP 65535.  The smaller of it,
+ * the client's EDNS size and settings' udp_payload becomes q->limit (RFC 6891
+ * 6.2.5).  VERDICT_ANSWER means: go on with the next stages.
+ */
+enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t *msg,
+			 size_t len, enum transport transport, size_t max);
+
+void query_prefetch(const struct reader *r, struct query *q);
+
+/* query_answer - write the answer to q into out[0..q->limit), which may be the
+ * query's own buffer.  Returns its length in octets, always at least 12 and at
+ * most q->limit; the rcode written (with its extended bits) is stored to *rcode. */
+size_t query_answer(const struct reader *r, struct query *q, uint8_t *out,
+		    uint16_t *rcode);
+
+/* query_error - an answer with nothing but header, question and OPT (if asked
+ * for), as the control process needs for what it takes over.  Returns its length. */
+size_t query_error(struct query *q, uint8_t *out, uint16_t rcode);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* db.h - all zones: transactions of the one writer, and what readers do.
+ *
+ * One commit counter (arena_head.version) orders all changes.  A reader loads
+ * it once before a burst and answers every query of the burst from the data of
+ * that version.  See db_protocol.h for the whole protocol with its edges.
+ *
+ * Writer functions (struct db) belong to one thread at a time.  Reader functions
+ * (struct reader) belong to the thread whose slot it is.  Neither ever waits for
+ * the other.
+ */
+#ifndef POLLUX_DB_H
+#define POLLUX_DB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arena.h"
+#include "name.h"
+#include "records.h"
+#include "status.h"
+
+/* ---- settings that answers depend on: one immutable block ---- */
+
+#define SETTINGS_TEXT 256 /* room of each text, NUL included */
+
+struct settings {
+	char identity[SETTINGS_TEXT]; /* id.server, hostname.bind; "" refuses */
+	char version[SETTINGS_TEXT];  /* version.bind, version.server; "" refuses */
+	uint16_t udp_payload;         /* largest UDP answer, octets (default 1232) */
+};
+
+/* ---- the writer ---- */
+
+struct db;
+struct txn;
+
+/* db_create - an empty database in a new arena of at most `max` octets, with a
+ * status region.  0 or -errno. */
+int db_create(struct db **out, uint64_t max, enum arena_huge huge);
+void db_destroy(struct db *db);
+
+/* db_arena_fd, db_status_fd - descriptors to pass to a reader process: the first
+ * new and read-only (caller closes), the second the db's own (caller does not). */
+int db_arena_fd(const struct db *db);
+int db_status_fd(const struct db *db);
+struct status *db_status(const struct db *db);
+void db_usage(const struct db *db, struct arena_usage *u, uint64_t *retired);
+
+/* db_begin - start the one open transaction.  Never NULL but for ENOMEM. */
+struct txn *db_begin(struct db *db);
+
+/* txn_zone_put - add the zone, or replace it: a diff of `rs` against what stands
+ * is staged; names that do not change keep their memory.  `rs` must be sorted and
+ * must hold a zone that passed zone_check (control/zone); it is only read.
+ * 0, -ENOSPC (arena full), -ENOMEM, -EINVAL (no SOA at the apex). */
+int txn_zone_put(struct txn *t, const struct name *apex, const struct records *rs);
+
+/* txn_zone_drop - remove a zone.  0, -ENOENT, -ENOSPC, -ENOMEM. */
+int txn_zone_drop(struct txn *t, const struct name *apex);
+
+/* txn_settings - replace the settings block.  0, -ENOSPC, -ENOMEM. */
+int txn_settings(struct txn *t, const struct settings *s);
+
+/* txn_commit - make all of it visible at once.  Returns 0 and sets *version, or
+ * -ENOSPC / -ENOMEM, in which case nothing changed and the transaction is
+ * aborted.  txn is gone either way. */
+int txn_commit(struct txn *t, uint64_t *version);
+void txn_abort(struct txn *t);
+
+/* db_reclaim - free what no reader can reach any more; call now and then, and
+ * after commits.  Does a bounded piece of work; returns true while more is
+ * ready to be freed at once. */
+bool db_reclaim(struct db *db);
+
+/* db_reader_reserve - take `cnt` free status slots for process `pid`; their
+ * indices to idx[].  0 or -EUSERS.  Any thread of the control process. */
+int db_reader_reserve(struct db *db, uint32_t pid, enum status_kind kind,
+		      unsigned cnt, unsigned idx[]);
+
+/* db_reader_release - free all slots of a process that is dead (or, for the
+ * caller's own, of threads that have ended). */
+void db_reader_release(struct db *db, uint32_t pid);
+
+/* ---- readers ---- */
+
+/* One reading thread.  Plain data; map and slot must outlive it. */
+struct reader {
+	struct arena_map map;
+	struct status_slot *slot;
+	uint64_t version;    /* of the burst that is under way */
+};
+
+/* reader_init - a reader on a mapping and a slot reserved for it.  It starts
+ * offline. */
+void reader_init(struct reader *r, struct arena_map map, struct status_slot *slot);
+
+/* reader_begin - load the version that all answers until reader_end use. */
+static inline void reader_begin(struct reader *r)
+{
+	r->version = atomic_load_explicit(&arena_map_head(&r->map)->version,
+					  memory_order_acquire); /* V */
+}
+
+/* reader_end - say that no reference from before is held (edge Q). */
+static inline void reader_end(struct reader *r)
+{
+	atomic_store_explicit(&r->slot->epoch,
+		atomic_load_explicit(&arena_map_head(&r->map)->epoch,
+				     memory_order_acquire),  /* E */
+		memory_order_release);                       /* Q */
+}
+
+/* reader_online, reader_offline - a thread that may sleep goes offline first, so
+ * that reclamation does not wait for it, and online before its next
+ * reader_begin.  A poll-mode worker goes online once. */
+void reader_online(struct reader *r);
+void reader_offline(struct reader *r);
+
+/* ---- reading zones in order (control socket, tests; later transfers) ---- */
+
+struct zone_info {
+	struct name apex;
+	uint32_t serial;
+	uint64_t names;     /* owner names, empty non-terminals included */
+	uint64_t records;
+};
+
+/* reader_zone - find a loaded zone by apex in the reader's version.  0/-ENOENT. */
+int reader_zone(const struct reader *r, const struct name *apex, struct zone_info *zi);
+
+/* One RR handed to a walk; rdata uncompressed, in the callback's memory. */
+typedef int (*zone_rr_cb)(void *arg, const uint8_t *owner, uint16_t type,
+			  uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len);
+
+/* reader_walk - call cb for every record of a zone in canonical order, or of the
+ * one name `only` when not NULL.  The reader must be between reader_begin and
+ * reader_end.  Stops at, and returns, the first value of cb that is not 0;
+ * -ENOENT when the zone (or the name) is not there. */
+int reader_walk(const struct reader *r, const struct name *apex,
+		const struct name *only, zone_rr_cb cb, void *arg);
+
+#endif
