@@ -47,6 +47,16 @@ enum rd_field {
 	RD_BYTES_16,  /* two length octets and that many octets */
 	RD_REST,      /* any octets to the end, none included */
 	RD_REST_1,    /* any octets to the end, at least one */
+	/* Shapes of one type or two. */
+	RD_LOC,       /* version 0: 16 octets, each size's digits in range (RFC 1876 2) */
+	RD_APL,       /* address prefixes to the end, none included (RFC 3123 4) */
+	RD_GATEWAY,   /* nothing, IPv4, IPv6 or a name as RD_NAME: octet 1 of the RDATA
+	               * says which (RFC 4025 2.3, RFC 8777 4.2.3) */
+	RD_HIP,       /* HIT and key behind their lengths (RFC 8005 5) */
+	RD_NAMES,     /* names as RD_NAME to the end, none included */
+	RD_PARAMS,    /* SvcParams to the end, keys rising (RFC 9460 2.2) */
+	RD_A6,        /* prefix length, the rest of the address, and a name as RD_NAME_L
+	               * unless the length is 0 (RFC 2874 3.1) */
 };
 
 /* rrtype_fields - the fields of a type's RDATA, or NULL for an unknown type. */

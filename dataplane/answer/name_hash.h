@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* name_hash.h - the one hash of domain names: XXH3 under the arena's secret.
+ *
+ * Everything that puts a name into the table or looks one up includes this, so
+ * that writer and readers cannot disagree.  A seed alone would be a weak defence
+ * against chosen names that collide, hence the long secret.
+ */
+#ifndef POLLUX_NAME_HASH_H
+#define POLLUX_NAME_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "arena.h"
+
+/* name_hash - hash a folded bare wire name of len octets (any suffix of a folded
+ * name is one) under secret[ARENA_SECRET]. */
+static inline uint64_t name_hash(const uint8_t *secret, const uint8_t *wire, size_t len)
+{
+	return XXH3_64bits_withSecret(wire, len, secret, ARENA_SECRET);
+}
+
+#endif
