@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* config.h - the configuration file (YAML), read by both processes.
  *
- * The file is untrusted in form: unknown or duplicate keys, aliases, wrong types,
- * missing files and settings that overlap are refused with file, line and reason.
+ * The file is untrusted in form: unknown or duplicate keys, aliases, wrong types
+ * and settings that overlap are refused with file, line and reason.
  * Relative paths are taken from the configuration file's folder; all paths below
  * are absolute.  Single-threaded use.
  */
@@ -18,6 +18,11 @@
 #include "dataplane/answer/name.h"
 
 #define CONFIG_PORT_QUEUES_MAX 16
+#define CONFIG_LISTEN_MAX 256 /* as many as the steering program's map holds */
+#define CONFIG_PORTS_MAX 16   /* as many as an attach message names */
+#define CONFIG_CORES_MAX 64   /* as many as the status region has slots */
+#define CONFIG_FAULTS_MAX 20  /* told of before the reader gives up */
+#define CONFIG_FILE_MAX (16u << 20) /* octets */
 
 enum config_port_kind { PORT_INTERFACE, PORT_MEMIF, PORT_PCAP };
 enum config_checksums { CHECKSUMS_AUTO, CHECKSUMS_YES, CHECKSUMS_NO };
@@ -31,7 +36,7 @@ struct config_address {
 struct config_port {
 	enum config_port_kind kind;
 	char *target;         /* interface name, socket path, or pcap to read */
-	char *pcap_write;     /* PORT_PCAP only */
+	char *pcap_write;     /* PORT_PCAP only, else NULL */
 	unsigned queues;      /* default 1 */
 	unsigned line;
 };
@@ -39,7 +44,8 @@ struct config_port {
 struct config_zone {
 	struct name domain;
 	char *file;
-	unsigned line;
+	unsigned line;        /* of the entry */
+	unsigned file_line;   /* of its file: key */
 };
 
 struct config {
@@ -48,8 +54,8 @@ struct config {
 	/* server */
 	struct config_address *listen;
 	size_t listen_cnt;
-	char *identity;              /* "" when not set */
-	char *version;               /* version.bind; default "Pollux VERSION" */
+	char *identity;              /* at most 255 octets; "" when not set */
+	char *version;               /* version.bind, the same; default "Pollux VERSION" */
 	char *run_directory;         /* default /run/pollux */
 	char *data_directory;        /* default /var/lib/pollux */
 	uint16_t udp_payload;        /* server: udp-payload, default 1232, 512..4096 */
@@ -58,8 +64,8 @@ struct config {
 
 	/* dataplane */
 	bool has_dataplane;
-	unsigned *cores;
-	size_t core_cnt;
+	unsigned *cores;             /* different ones that this machine has */
+	size_t core_cnt;             /* 0 when not set */
 	enum arena_huge huge_pages;
 	enum config_checksums verify_checksums;
 	struct config_port *port;
@@ -73,8 +79,22 @@ struct config {
 };
 
 /* config_load - read and check `path`.  Returns NULL after writing one line per
- * fault, "FILE:LINE: cause", to `errors` (of errors_size octets). */
+ * fault, in the order of the file and at most CONFIG_FAULTS_MAX, to `errors` (of
+ * errors_size octets): "FILE:LINE: cause", or "FILE: cause" when the file cannot
+ * be read at all.  Whether zone files are there is not looked at: a zone that
+ * cannot be loaded must not keep the others from being served. */
 struct config *config_load(const char *path, char *errors, size_t errors_size);
+
+/* config_parse - the same from text[0..len), untrusted; `path` names it in
+ * messages and gives the folder for relative paths. */
+struct config *config_parse(const char *path, const char *text, size_t len,
+			    char *errors, size_t errors_size);
+
+/* config_check_files - can the files that the configuration names be read (zone
+ * files, pcaps)?  Writes "FILE:LINE: cause" lines as above and returns how many
+ * files cannot. */
+size_t config_check_files(const struct config *c, char *errors, size_t errors_size);
+
 void config_free(struct config *c);
 
 #endif
