@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "protocol.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINES_KEEP (64u << 10) /* octets of buffer that stay when it is empty */
+
+enum argument { ARG_ZONE = 1, ARG_NAME = 2, ARG_FILE = 4 };
+
+static const struct {
+	const char *name;
+	unsigned required, optional; /* enum argument */
+} commands[COMMAND_COUNT] = {
+	[COMMAND_STATUS]      = {"status", 0, 0},
+	[COMMAND_ZONE_LIST]   = {"zone-list", 0, 0},
+	[COMMAND_ZONE_SHOW]   = {"zone-show", ARG_ZONE, 0},
+	[COMMAND_ZONE_ADD]    = {"zone-add", ARG_ZONE | ARG_FILE, 0},
+	[COMMAND_ZONE_REMOVE] = {"zone-remove", ARG_ZONE, 0},
+	[COMMAND_ZONE_RELOAD] = {"zone-reload", 0, ARG_ZONE},
+	[COMMAND_ZONE_READ]   = {"zone-read", ARG_ZONE, ARG_NAME},
+	[COMMAND_STATS]       = {"stats", 0, 0},
+	[COMMAND_STOP]        = {"stop", 0, 0},
+};
+
+const char *const protocol_counter[CNT_COUNT] = {
+	[CNT_RX] = "received",
+	[CNT_TX] = "sent",
+	[CNT_TX_FULL] = "lost-transmit-full",
+	[CNT_ANSWER] = "answered",
+	[CNT_PUNT] = "handed-over",
+	[CNT_PUNT_FULL] = "lost-hand-over-full",
+	[CNT_DROP_ETHER] = "dropped-ethernet",
+	[CNT_DROP_IP] = "dropped-ip",
+	[CNT_DROP_ADDRESS] = "dropped-address",
+	[CNT_DROP_UDP] = "dropped-udp",
+	[CNT_DROP_CHECKSUM] = "dropped-checksum",
+	[CNT_DROP_NOT_QUERY] = "dropped-not-query",
+	[CNT_TRUNCATED] = "truncated",
+	[CNT_EDNS] = "edns",
+	[CNT_TCP_ACCEPT] = "tcp-accepted",
+	[CNT_TCP_REFUSE] = "tcp-refused",
+	[CNT_TCP_TIMEOUT] = "tcp-timed-out",
+};
+
+const char *protocol_rcode(unsigned rcode)
+{
+	/* RFC 6895 section 2.3; 16 is BADVERS outside TSIG (RFC 6891). */
+	static const char *const name[STATUS_RCODES] = {
+		"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
+		"YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "DSOTYPENI",
+		"RCODE12", "RCODE13", "RCODE14", "RCODE15", "BADVERS", "BADKEY",
+		"BADTIME", "BADMODE", "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE",
+	};
+
+	return name[rcode];
+}
+
+const char *protocol_command_name(enum protocol_command command)
+{
+	return commands[command].name;
+}
+
+/* ---- requests ---- */
+
+/* Untrusted text as it may stand in a fault's sentence: short, and whole characters
+ * of UTF-8 (which it is, as jansson has read it). */
+struct shown {
+	char text[64];
+};
+
+static struct shown show(const char *text)
+{
+	struct shown s;
+	size_t n = 0;
+
+	while (text[n] && n < 56) {
+		s.text[n] = (unsigned char)text[n] < 0x20 || text[n] == 0x7f ? '?' : text[n];
+		n++;
+	}
+	if (text[n]) {
+		while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+			n--;
+		memcpy(s.text + n, "...", 4);
+	} else {
+		s.text[n] = 0;
+	}
+	return s;
+}
+
+__attribute__((format(printf, 3, 4)))
+static int refuse(struct request_fault *f, const char *code, const char *format, ...)
+{
+	va_list args;
+
+	f->code = code;
+	va_start(args, format);
+	vsnprintf(f->text, sizeof(f->text), format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static int read_id(struct request *q, struct request_fault *f, const json_t *id)
+{
+	if (!json_is_integer(id) &&
+	    !(json_is_string(id) && json_string_length(id) <= PROTOCOL_ID_MAX))
+		return refuse(f, PROTOCOL_BAD_ARGUMENT,
+			      "id must be an integer or a text of at most %d octets",
+			      PROTOCOL_ID_MAX);
+
+	size_t n = json_dumpb(id, q->id, sizeof(q->id) - 1, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	if (n == 0 || n >= sizeof(q->id)) {
+		q->id[0] = 0;
+		return refuse(f, PROTOCOL_INTERNAL, "the id cannot be kept");
+	}
+	q->id[n] = 0;
+	return 0;
+}
+
+static int read_name(struct name *out, struct request_fault *f, const char *key,
+		     const json_t *value)
+{
+	if (!json_is_string(value))
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s must be a text", key);
+	if (name_from_text(out, json_string_value(value)) != 0)
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s: `%s' is no domain name", key,
+			      show(json_string_value(value)).text);
+	return 0;
+}
+
+static int read_file(struct request *q, struct request_fault *f, const json_t *value)
+{
+	const char *path = json_string_value(value);
+
+	if (!path)
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "file must be a text");
+	if (path[0] != '/')
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "file: `%s' is no absolute path",
+			      show(path).text);
+	if (json_string_length(value) > PROTOCOL_FILE_MAX)
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "file: longer than %d octets",
+			      PROTOCOL_FILE_MAX);
+	for (const char *p = path; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return refuse(f, PROTOCOL_BAD_ARGUMENT, "file: control character in `%s'",
+				      show(path).text);
+	memcpy(q->file, path, json_string_length(value) + 1);
+	return 0;
+}
+
+static int read_request(struct request *q, struct request_fault *f, json_t *root)
+{
+	const char *key, *word = json_string_value(json_object_get(root, "command"));
+	const json_t *id = json_object_get(root, "id");
+	unsigned command = 0, given = 0;
+	json_t *value;
+	int rc = 0;
+
+	if (id && read_id(q, f, id) != 0)
+		return -EINVAL;
+	if (!word)
+		return refuse(f, PROTOCOL_UNKNOWN_COMMAND, "command is missing or no text");
+	while (command < COMMAND_COUNT && strcmp(commands[command].name, word) != 0)
+		command++;
+	if (command == COMMAND_COUNT)
+		return refuse(f, PROTOCOL_UNKNOWN_COMMAND, "there is no command `%s'",
+			      show(word).text);
+	q->command = command;
+
+	unsigned known = commands[command].required | commands[command].optional;
+
+	json_object_foreach(root, key, value) {
+		unsigned arg = strcmp(key, "zone") == 0 ? ARG_ZONE :
+			       strcmp(key, "name") == 0 ? ARG_NAME :
+			       strcmp(key, "file") == 0 ? ARG_FILE : 0;
+
+		if (strcmp(key, "id") == 0 || strcmp(key, "command") == 0)
+			continue;
+		if (!(arg & known))
+			return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s takes no argument `%s'", word,
+				      show(key).text);
+		given |= arg;
+		rc = arg == ARG_ZONE ? read_name(&q->zone, f, "zone", value) :
+		     arg == ARG_NAME ? read_name(&q->name, f, "name", value) :
+		     read_file(q, f, value);
+		if (rc != 0)
+			return rc;
+	}
+
+	unsigned missing = commands[command].required & ~given;
+
+	if (missing)
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s needs the argument `%s'", word,
+			      missing & ARG_ZONE ? "zone" : "file");
+	q->has_zone = given & ARG_ZONE;
+	q->has_name = given & ARG_NAME;
+	if (q->has_name && !name_within(q->name.wire, q->zone.wire))
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "name: it is not within the zone");
+	return 0;
+}
+
+int request_parse(struct request *q, struct request_fault *f, const char *line, size_t len)
+{
+	json_error_t error;
+	json_t *root;
+	int rc;
+
+	memset(q, 0, sizeof(*q));
+	memset(f, 0, sizeof(*f));
+	root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
+	if (!root) {
+		if (json_error_code(&error) == json_error_out_of_memory) {
+			refuse(f, PROTOCOL_INTERNAL, "out of memory");
+			return -ENOMEM;
+		}
+		return refuse(f, PROTOCOL_BAD_REQUEST,
+			      "not one JSON object with different keys (at octet %d)",
+			      error.position);
+	}
+	if (json_is_object(root))
+		rc = read_request(q, f, root);
+	else
+		rc = refuse(f, PROTOCOL_BAD_REQUEST, "a JSON object was expected, not a list");
+	json_decref(root);
+	return rc;
+}
+
+/* ---- replies ---- */
+
+/* root as a line; root is taken over.  The id is JSON of ours (request_parse). */
+static char *reply_line(const struct request *q, json_t *root, size_t *len)
+{
+	char *line = NULL;
+	size_t n;
+
+	if (root && q && q->id[0] &&
+	    json_object_set_new(root, "id", json_loads(q->id, JSON_DECODE_ANY, NULL)) != 0) {
+		json_decref(root);
+		return NULL;
+	}
+	if (root)
+		line = json_dumps(root, JSON_COMPACT);
+	json_decref(root);
+	if (!line)
+		return NULL;
+
+	/* The terminating NUL becomes the newline. */
+	n = strlen(line);
+	line[n] = '\n';
+	*len = n + 1;
+	return line;
+}
+
+char *reply_ok(const struct request *q, json_t *result, size_t *len)
+{
+	return reply_line(q, json_pack("{s:b,s:o}", "ok", 1, "result", result), len);
+}
+
+char *reply_more(const struct request *q, json_t *rows, size_t *len)
+{
+	return reply_line(q, json_pack("{s:b,s:o}", "more", 1, "rows", rows), len);
+}
+
+char *reply_error(const struct request *q, const char *code, json_t *details, size_t *len,
+		  const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+
+	json_t *root = json_pack("{s:b,s:s,s:o}", "ok", 0, "code", code, "error",
+				 protocol_text(text));
+
+	if (details && (!root || json_object_set(root, "details", details) != 0)) {
+		json_decref(root);
+		root = NULL;
+	}
+	json_decref(details);
+	return reply_line(q, root, len);
+}
+
+json_t *protocol_text(const char *text)
+{
+	json_t *string = json_string(text);
+
+	if (string)
+		return string;
+
+	/* Not UTF-8, or no memory.  Take it octet by octet: jansson says of each
+	 * stretch whether it is UTF-8. */
+	size_t len = strlen(text), out = 0;
+	char *copy = malloc(3 * len + 1);
+
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < len;) {
+		size_t n = 1;
+
+		while (n <= 4 && n <= len - i) {
+			json_t *one = json_stringn(text + i, n);
+
+			json_decref(one);
+			if (one)
+				break;
+			n++;
+		}
+		if (n > 4 || n > len - i) {
+			memcpy(copy + out, "\xef\xbf\xbd", 3);
+			out += 3;
+			i++;
+		} else {
+			memcpy(copy + out, text + i, n);
+			out += n;
+			i += n;
+		}
+	}
+	string = json_stringn(copy, out);
+	free(copy);
+	return string;
+}
+
+/* ---- lines ---- */
+
+void lines_init(struct lines *l, size_t max)
+{
+	memset(l, 0, sizeof(*l));
+	l->max = max;
+}
+
+int lines_add(struct lines *l, const void *octets, size_t len)
+{
+	size_t kept = l->end - l->begin;
+
+	if (len == 0)
+		return 0;
+	if (l->begin > 0) {
+		memmove(l->data, l->data + l->begin, kept);
+		l->seen -= l->begin;
+		l->begin = 0;
+		l->end = kept;
+	}
+	if (len > l->cap - kept) {
+		size_t cap = l->cap ? l->cap : 4096;
+		char *data;
+
+		if (len > SIZE_MAX / 2 - kept)
+			return -ENOMEM;
+		while (cap < kept + len)
+			cap *= 2;
+		data = realloc(l->data, cap);
+		if (!data)
+			return -ENOMEM;
+		l->data = data;
+		l->cap = cap;
+	}
+	memcpy(l->data + kept, octets, len);
+	l->end += len;
+	return 0;
+}
+
+int lines_next(struct lines *l, const char **line, size_t *len)
+{
+	char *newline = l->end > l->seen ? memchr(l->data + l->seen, '\n', l->end - l->seen) : NULL;
+	size_t n = newline ? (size_t)(newline - l->data) - l->begin : l->end - l->begin;
+
+	if (n > l->max)
+		return -EMSGSIZE;
+	if (!newline) {
+		l->seen = l->end;
+		if (n == 0 && l->cap > LINES_KEEP) {
+			free(l->data);
+			lines_init(l, l->max);
+		}
+		return 0;
+	}
+	*line = l->data + l->begin;
+	*len = n;
+	l->begin += n + 1;
+	l->seen = l->begin;
+	return 1;
+}
+
+void lines_free(struct lines *l)
+{
+	free(l->data);
+	lines_init(l, l->max);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* protocol.h - what programs say on the control socket (RUN-DIRECTORY/control.sock,
+ * a Unix stream socket): JSON, one object a line (RFC 8259, UTF-8, "\n").
+ *
+ * A request is one line:
+ *
+ *      {"command": "zone-add", "zone": "example.com", "file": "/srv/example.zone"}
+ *
+ *      command      arguments ([]: may be left out)     result
+ *      status       -                                   see below
+ *      zone-list    -                                   rows: of all zones, by name
+ *      zone-show    zone                                row of the zone
+ *      zone-add     zone, file (an absolute path)       row of the new zone
+ *      zone-remove  zone                                {"zone"}
+ *      zone-reload  [zone]                              rows: of the zones reloaded
+ *      zone-read    zone, [name]                        rows: texts in master-file form
+ *      stats        -                                   see below
+ *      stop         -                                   {}; then the process ends
+ *
+ * "id", a text of at most 64 octets or an integer, may stand in every request and
+ * comes back in each line of its reply.  Requests of one connection are answered one
+ * after the other, in their order.
+ *
+ * A reply is one line, or for long results several of which all but the last are
+ * "more" lines:
+ *
+ *      {"more": true, "rows": [...]}
+ *      {"ok": true, "result": ...}
+ *      {"ok": false, "code": "no-such-zone", "error": "a sentence", "details": [...]}
+ *
+ * Results called "rows" are {"rows": [...]}, and belong behind the rows of the more
+ * lines before it.  An error may follow more lines; what they told is then not whole.
+ * "details" is there only when a zone's faults are told: "FILE:LINE: cause" texts.
+ * zone-reload of all zones is an error when one of them is bad; the others have been
+ * reloaded all the same.
+ *
+ * A row of a zone:
+ *
+ *      {"zone": "example.com.", "state": "serving", "file": "/srv/example.zone",
+ *       "serial": 1, "names": 3, "records": 7, "error": null}
+ *
+ *      state    "serving"   loaded from the file as it was read last
+ *               "stale"     the last reload failed: `error` says why, the old data is served
+ *               "failed"    never loaded: `error` says why, queries for it are refused
+ *      serial, names, records are null, and the zone is not served, when it failed.
+ *
+ * The result of status (times in what their names say, sizes in octets):
+ *
+ *      {"version": "0.1.0", "pid": 1, "uptime_s": 1, "commit": 1, "zones": 1,
+ *       "dataplane": {"attached": true, "pid": 2, "workers":
+ *          [{"slot": 1, "name": "worker 0", "heartbeat_age_ms": 0, "bypassed": false}]},
+ *       "table": {"max": 1, "fill": 1, "used": 1, "peak": 1, "retired": 0, "huge": false}}
+ *
+ *      Without a dataplane: {"attached": false, "pid": null, "workers": []}.
+ *
+ * The result of stats (all counted since the process behind it started; names are
+ * those of protocol_counter and protocol_rcode below and of steer_reason_name):
+ *
+ *      {"workers": [{"name": "worker 0", "counters": {"received": 1, ...},
+ *                    "rcodes": {"NOERROR": 1, ...}}],
+ *       "steering": {"redirect": 1, ...}}
+ *
+ *      Every counter is there; of the rcodes those that are not 0.  "steering" is the
+ *      sum over all ports, and {} when there is no port with the steering program.
+ *
+ * What a peer may do wrong, and the code it gets:
+ *
+ *      bad-request      the line is not one JSON object, or names a key twice
+ *      too-long         more than PROTOCOL_LINE_MAX octets without a newline; the
+ *                       connection is closed behind this reply, without an id
+ *      unknown-command  "command" is missing, no text or not in the table
+ *      bad-argument     an argument that is missing, unknown, mistyped, no domain name,
+ *                       no absolute path; an id that is none
+ *      no-such-zone     the zone is not configured (or, for zone-read, not loaded)
+ *      no-such-name     the zone does not have that name
+ *      zone-exists      zone-add of a zone that is there
+ *      cannot-read      the zone's file cannot be read
+ *      bad-zone         the zone's file was read and is refused
+ *      table-full       no room for the change; nothing changed
+ *      internal         our fault; the log tells more
+ *
+ * None but too-long closes the connection.
+ *
+ * The functions below do no I/O and keep no state: any thread may call them.
+ */
+#ifndef POLLUX_PROTOCOL_H
+#define POLLUX_PROTOCOL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "dataplane/answer/name.h"
+#include "dataplane/answer/status.h"
+
+#define PROTOCOL_LINE_MAX (1u << 20)  /* octets of a request, newline not counted */
+#define PROTOCOL_REPLY_MAX (64u << 20) /* octets of a reply's line a client must take */
+#define PROTOCOL_ROWS_OCTETS (64u << 10) /* of texts in a more line, about: what a server aims at */
+#define PROTOCOL_FILE_MAX 4095        /* octets of a path */
+#define PROTOCOL_ID_MAX 64            /* octets of an id that is a text */
+
+#define PROTOCOL_BAD_REQUEST     "bad-request"
+#define PROTOCOL_TOO_LONG        "too-long"
+#define PROTOCOL_UNKNOWN_COMMAND "unknown-command"
+#define PROTOCOL_BAD_ARGUMENT    "bad-argument"
+#define PROTOCOL_NO_SUCH_ZONE    "no-such-zone"
+#define PROTOCOL_NO_SUCH_NAME    "no-such-name"
+#define PROTOCOL_ZONE_EXISTS     "zone-exists"
+#define PROTOCOL_CANNOT_READ     "cannot-read"
+#define PROTOCOL_BAD_ZONE        "bad-zone"
+#define PROTOCOL_TABLE_FULL      "table-full"
+#define PROTOCOL_INTERNAL        "internal"
+
+enum protocol_command {
+	COMMAND_STATUS, COMMAND_ZONE_LIST, COMMAND_ZONE_SHOW, COMMAND_ZONE_ADD,
+	COMMAND_ZONE_REMOVE, COMMAND_ZONE_RELOAD, COMMAND_ZONE_READ, COMMAND_STATS,
+	COMMAND_STOP, COMMAND_COUNT
+};
+
+/* One request, checked.  Plain data. */
+struct request {
+	enum protocol_command command;
+	bool has_zone, has_name;   /* where the argument may be left out */
+	struct name zone;
+	struct name name;          /* zone-read; within zone */
+	char file[PROTOCOL_FILE_MAX + 1];
+	char id[6 * PROTOCOL_ID_MAX + 3]; /* as JSON; "" when there was none */
+};
+
+/* What was wrong with a request. */
+struct request_fault {
+	const char *code;          /* a constant of above */
+	char text[256];            /* a sentence, UTF-8 */
+};
+
+/* request_parse - read line[0..len), untrusted, without its newline, into *q.
+ * 0, or -EINVAL with *f set; q->id is then what could be read of it, so that the
+ * error can carry it.  -ENOMEM sets *f too. */
+int request_parse(struct request *q, struct request_fault *f, const char *line, size_t len);
+
+/* protocol_command_name - as it stands in requests: "zone-add". */
+const char *protocol_command_name(enum protocol_command command);
+
+/* reply_ok, reply_more, reply_error - one line of a reply with its newline, from
+ * malloc: the caller's.  `q` gives the id and may be NULL.  `result` and `rows` are
+ * taken over (their reference is gone afterwards, also after failure).  `details` is
+ * taken over likewise and may be NULL.  NULL when memory has ended or result is NULL. */
+char *reply_ok(const struct request *q, json_t *result, size_t *len);
+char *reply_more(const struct request *q, json_t *rows, size_t *len);
+char *reply_error(const struct request *q, const char *code, json_t *details, size_t *len,
+		  const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* protocol_text - a JSON string of any octets: what is not UTF-8 becomes U+FFFD.
+ * NULL without memory. */
+json_t *protocol_text(const char *text);
+
+/* protocol_counter - names of what workers count. */
+extern const char *const protocol_counter[CNT_COUNT];
+
+/* protocol_rcode - "NOERROR", ... (RFC 6895 section 2.3), "RCODE12" where none has
+ * been assigned.  rcode below STATUS_RCODES. */
+const char *protocol_rcode(unsigned rcode);
+
+/* Cutting a stream into lines. */
+struct lines {
+	char *data;
+	size_t begin, end, cap;    /* octets data[begin..end) are not handed out yet */
+	size_t seen;               /* data[begin..seen) holds no newline */
+	size_t max;                /* octets of a line */
+};
+
+/* lines_init - an empty stream of lines of at most `max` octets.  Never fails. */
+void lines_init(struct lines *l, size_t max);
+
+/* lines_add - append octets that were received.  0 or -ENOMEM. */
+int lines_add(struct lines *l, const void *octets, size_t len);
+
+/* lines_next - the next whole line into *line (without its newline; valid until the
+ * next call with l) and its length: 1; 0 when none is complete; -EMSGSIZE when it is
+ * longer than max. */
+int lines_next(struct lines *l, const char **line, size_t *len);
+
+void lines_free(struct lines *l);
+
+#endif
