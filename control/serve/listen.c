@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "control/serve/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/common/log.h"
+
+/* Octets of socket buffer asked for: what arrives at 100,000 queries of 100 octets
+ * a second in some 20 ms, with the kernel's own overhead, while the thread sleeps
+ * or works elsewhere. */
+#define UDP_BUFFER (4 << 20)
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* RFC 9715 section 3.1: a responder keeps its answers below the path's MTU by
+ * itself (udp-payload).  PMTUDISC_OMIT makes the kernel ignore what ICMP says of
+ * path MTUs, which anyone may forge to have answers cut into fragments that a
+ * cache poisoner can replace (its appendix C); it never sets DF either, so that a
+ * narrower path still gets its answer. */
+static int set_datagram(int fd, const struct sockaddr_storage *sa)
+{
+	int error;
+
+	if (sa->ss_family == AF_INET) {
+		error = set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
+		if (!error && listen_wildcard(sa))
+			error = set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	} else {
+		error = set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+		if (!error && listen_wildcard(sa))
+			error = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	}
+	/* Without the right to force it the system's maximum has to do. */
+	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER))
+		set_int(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
+	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_BUFFER))
+		set_int(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER);
+	return error;
+}
+
+static int bind_address(int fd, const struct config_address *a)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&a->sa;
+	char text[LISTEN_TEXT];
+
+	if (bind(fd, sa, a->sa_len) == 0)
+		return 0;
+	if (errno != EADDRNOTAVAIL)
+		return -errno;
+
+	int error = a->sa.ss_family == AF_INET ? set_int(fd, IPPROTO_IP, IP_FREEBIND, 1)
+					       : set_int(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+
+	if (!error && bind(fd, sa, a->sa_len) < 0)
+		error = -errno;
+	if (!error)
+		log_warn("%s is no address of this machine now; "
+			 "its kernel sockets answer once it is", listen_text(text, &a->sa));
+	return error;
+}
+
+static void explain(const struct config_address *a, int type, int error, char *text, size_t size)
+{
+	const char *protocol = type == SOCK_DGRAM ? "UDP" : "TCP";
+	char address[LISTEN_TEXT];
+
+	listen_text(address, &a->sa);
+	switch (-error) {
+	case EADDRINUSE:
+		snprintf(text, size, "cannot listen on %s (%s): another program does already",
+			 address, protocol);
+		break;
+	case EACCES:
+	case EPERM:
+		snprintf(text, size, "cannot listen on %s (%s): ports below 1024 need root or "
+			 "CAP_NET_BIND_SERVICE", address, protocol);
+		break;
+	default:
+		snprintf(text, size, "cannot listen on %s (%s): %s", address, protocol,
+			 strerror(-error));
+	}
+}
+
+int listen_socket(const struct config_address *a, int type, char *error, size_t error_size)
+{
+	int result;
+	int fd = socket(a->sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0) {
+		result = -errno;
+		goto fail;
+	}
+	result = 0;
+	if (a->sa.ss_family == AF_INET6)
+		result = set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	/* For TCP it lets a restart bind beside connections in TIME_WAIT.  For UDP it
+	 * would let a second program take the address from under us unseen. */
+	if (!result && type == SOCK_STREAM)
+		result = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!result && type == SOCK_DGRAM)
+		result = set_datagram(fd, &a->sa);
+	if (!result)
+		result = bind_address(fd, a);
+	if (!result)
+		return fd;
+	close(fd);
+fail:
+	explain(a, type, result, error, error_size);
+	return result;
+}
+
+bool listen_wildcard(const struct sockaddr_storage *sa)
+{
+	if (sa->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)sa)->sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr);
+}
+
+char *listen_text(char *text, const struct sockaddr_storage *sa)
+{
+	char address[INET6_ADDRSTRLEN] = "?";
+	const struct sockaddr_in *in4 = (const struct sockaddr_in *)sa;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)sa;
+
+	if (sa->ss_family == AF_INET)
+		inet_ntop(AF_INET, &in4->sin_addr, address, sizeof(address));
+	else
+		inet_ntop(AF_INET6, &in6->sin6_addr, address, sizeof(address));
+	snprintf(text, LISTEN_TEXT, "%s@%u", address,
+		 ntohs(sa->ss_family == AF_INET ? in4->sin_port : in6->sin6_port));
+	return text;
+}

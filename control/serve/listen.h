@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* listen.h - the sockets of a listen address. */
+#ifndef POLLUX_LISTEN_H
+#define POLLUX_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "dataplane/common/config.h"
+
+#define LISTEN_TEXT 80 /* room for an address in text, NUL included */
+
+/* listen_socket - a bound, non-blocking socket of `type` (SOCK_DGRAM, SOCK_STREAM)
+ * for the address; a stream does not listen yet.
+ *
+ * An address that this machine does not have now is bound all the same, with a
+ * warning: it may come with a route or be served by a memif port only.  Returns
+ * the descriptor, the caller's, or -errno after writing a sentence to `error`.
+ */
+int listen_socket(const struct config_address *a, int type, char *error, size_t error_size);
+
+/* listen_wildcard - is it 0.0.0.0 or ::? */
+bool listen_wildcard(const struct sockaddr_storage *sa);
+
+/* listen_text - "10.53.0.1@53" into text[LISTEN_TEXT].  Returns text. */
+char *listen_text(char *text, const struct sockaddr_storage *sa);
+
+#endif

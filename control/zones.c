@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "control/zones.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/zone/zonefile.h"
+#include "dataplane/common/log.h"
+
+#define NS UINT64_C(1000000000)
+#define RECLAIM_PERIOD_NS (20 * NS / 1000) /* while memory waits for readers to pass */
+#define FULL_WAIT_NS (NS / 2)   /* for memory to come free before "arena full" is final */
+#define STOP_WAIT_NS (3 * NS)
+
+enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL };
+
+struct job {
+	struct job *next;
+	enum job_kind kind;
+	struct name domain;
+	char *file;
+	zones_done done;
+	void *arg;
+	int error;
+	char text[ZONES_TEXT];
+};
+
+struct queue { struct job *head, **tail; };
+
+/* Everything below `mutex` is under it.  The writer thread alone changes the
+ * registry, so it may read it without. */
+struct zones {
+	struct db *db;
+	struct reader reader;
+	struct settings settings;
+	uv_thread_t thread;
+	uv_async_t async;
+
+	uv_mutex_t mutex;
+	uv_cond_t wake;         /* a job, or stop */
+	uv_cond_t over;         /* the thread has ended */
+	struct queue todo, finished;
+	bool stop, ended;
+	struct zone_entry **zone; /* in canonical order */
+	size_t cnt, cap;
+	struct arena_usage arena;
+	uint64_t retired;
+};
+
+/* ---- queues ---- */
+
+static void queue_init(struct queue *q)
+{
+	q->head = NULL;
+	q->tail = &q->head;
+}
+
+static void queue_push(struct queue *q, struct job *j)
+{
+	j->next = NULL;
+	*q->tail = j;
+	q->tail = &j->next;
+}
+
+static struct job *queue_pop(struct queue *q)
+{
+	struct job *j = q->head;
+
+	if (j) {
+		q->head = j->next;
+		if (!q->head)
+			q->tail = &q->head;
+	}
+	return j;
+}
+
+static void job_free(struct job *j)
+{
+	free(j->file);
+	free(j);
+}
+
+/* ---- the registry ---- */
+
+static int entry_cmp(const void *a, const void *b)
+{
+	const struct zone_entry *const *x = a, *const *y = b;
+
+	return name_cmp((*x)->domain.wire, (*y)->domain.wire);
+}
+
+static void entry_free(struct zone_entry *e)
+{
+	free(e->file);
+	free(e);
+}
+
+static struct zone_entry *entry_new(const struct name *domain, const char *file)
+{
+	struct zone_entry *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->domain = *domain;
+	e->file = strdup(file);
+	if (!e->file) {
+		free(e);
+		return NULL;
+	}
+	return e;
+}
+
+/* Where domain stands or would stand. */
+static size_t registry_at(const struct zones *z, const struct name *domain, bool *there)
+{
+	size_t low = 0, high = z->cnt;
+
+	*there = false;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int order = name_cmp(z->zone[mid]->domain.wire, domain->wire);
+
+		if (order == 0) {
+			*there = true;
+			return mid;
+		}
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static struct zone_entry *registry_find(const struct zones *z, const struct name *domain)
+{
+	bool there;
+	size_t at = registry_at(z, domain, &there);
+
+	return there ? z->zone[at] : NULL;
+}
+
+/* Makes room for one more.  The mutex is held. */
+static int registry_grow(struct zones *z)
+{
+	if (z->cnt < z->cap)
+		return 0;
+
+	size_t cap = z->cap ? 2 * z->cap : 16;
+	struct zone_entry **zone = realloc(z->zone, cap * sizeof(*zone));
+
+	if (!zone)
+		return -ENOMEM;
+	z->zone = zone;
+	z->cap = cap;
+	return 0;
+}
+
+static int registry_insert(struct zones *z, struct zone_entry *e)
+{
+	bool there;
+
+	uv_mutex_lock(&z->mutex);
+
+	int error = registry_grow(z);
+
+	if (!error) {
+		size_t at = registry_at(z, &e->domain, &there);
+
+		memmove(z->zone + at + 1, z->zone + at, (z->cnt - at) * sizeof(*z->zone));
+		z->zone[at] = e;
+		z->cnt++;
+	}
+	uv_mutex_unlock(&z->mutex);
+	return error;
+}
+
+static void registry_remove(struct zones *z, struct zone_entry *e)
+{
+	bool there;
+
+	uv_mutex_lock(&z->mutex);
+
+	size_t at = registry_at(z, &e->domain, &there);
+
+	z->cnt--;
+	memmove(z->zone + at, z->zone + at + 1, (z->cnt - at) * sizeof(*z->zone));
+	uv_mutex_unlock(&z->mutex);
+	entry_free(e);
+}
+
+/* ---- loading: the writer thread ---- */
+
+struct faults {
+	char text[ZONES_TEXT]; /* the first one */
+	unsigned cnt;
+};
+
+static void on_fault(void *arg, const char *text)
+{
+	struct faults *f = arg;
+
+	if (f->cnt++ == 0)
+		snprintf(f->text, sizeof(f->text), "%s", text);
+	log_error("%s", text);
+}
+
+static void publish_usage(struct zones *z)
+{
+	struct arena_usage u;
+	uint64_t retired;
+
+	db_usage(z->db, &u, &retired);
+	uv_mutex_lock(&z->mutex);
+	z->arena = u;
+	z->retired = retired;
+	uv_mutex_unlock(&z->mutex);
+}
+
+static void reclaim(struct zones *z)
+{
+	while (db_reclaim(z->db))
+		;
+	publish_usage(z);
+}
+
+/* Waits for readers to let go of retired memory.  False when none waits or none
+ * came free in time: then the arena is full indeed. */
+static bool wait_for_memory(struct zones *z)
+{
+	uint64_t end = uv_hrtime() + FULL_WAIT_NS;
+	uint64_t before, after;
+
+	reclaim(z);
+	before = z->retired;
+	do {
+		uv_sleep(1);
+		reclaim(z);
+		after = z->retired;
+	} while (after > 0 && uv_hrtime() < end);
+	return before > 0 && after < before;
+}
+
+static int try_put(struct zones *z, const struct name *domain, const struct records *rs)
+{
+	struct txn *t = db_begin(z->db);
+	uint64_t version;
+
+	if (!t)
+		return -ENOMEM;
+
+	int error = txn_zone_put(t, domain, rs);
+
+	if (error) {
+		txn_abort(t);
+		return error;
+	}
+	return txn_commit(t, &version);
+}
+
+static int try_drop(struct zones *z, const struct name *domain)
+{
+	struct txn *t = db_begin(z->db);
+	uint64_t version;
+
+	if (!t)
+		return -ENOMEM;
+
+	int error = txn_zone_drop(t, domain);
+
+	if (error) {
+		txn_abort(t);
+		return error;
+	}
+	return txn_commit(t, &version);
+}
+
+static void explain(int error, char *text)
+{
+	switch (-error) {
+	case ENOSPC:
+		snprintf(text, ZONES_TEXT, "the table is full (table: memory:)");
+		break;
+	case ENOMEM:
+		snprintf(text, ZONES_TEXT, "out of memory");
+		break;
+	default:
+		snprintf(text, ZONES_TEXT, "%s", strerror(-error));
+	}
+}
+
+/* Reads the zone's file and publishes it.  On failure what stood stays. */
+static int put_zone(struct zones *z, const struct name *domain, const char *file, char *text)
+{
+	struct faults faults = {0};
+	struct records rs;
+
+	records_init(&rs);
+
+	int error = zonefile_read(&rs, domain, file, on_fault, &faults);
+
+	if (!error) {
+		error = try_put(z, domain, &rs);
+		if (error == -ENOSPC && wait_for_memory(z))
+			error = try_put(z, domain, &rs);
+	}
+	records_free(&rs);
+	if (error && faults.cnt > 1)
+		snprintf(text, ZONES_TEXT, "%.400s (and %u more)", faults.text, faults.cnt - 1);
+	else if (error && faults.cnt == 1)
+		snprintf(text, ZONES_TEXT, "%s", faults.text);
+	else if (error)
+		explain(error, text);
+	return error;
+}
+
+/* Loads an entry's zone anew and notes how that went. */
+static int load_entry(struct zones *z, struct zone_entry *e, char *text)
+{
+	char domain[NAME_TEXT_MAX];
+	struct zone_info info = {0};
+	uint64_t start = uv_hrtime();
+	int error = put_zone(z, &e->domain, e->file, text);
+	uint64_t took = uv_hrtime() - start;
+
+	name_to_text(domain, e->domain.wire);
+	if (!error) {
+		reader_online(&z->reader);
+		reader_begin(&z->reader);
+		reader_zone(&z->reader, &e->domain, &info);
+		reader_end(&z->reader);
+		reader_offline(&z->reader);
+		snprintf(text, ZONES_TEXT,
+			 "zone %.256s serial %u, %llu names, %llu records, %.3f s", domain,
+			 info.serial, (unsigned long long)info.names,
+			 (unsigned long long)info.records, (double)took / 1e9);
+		log_info("%s", text);
+	}
+
+	uv_mutex_lock(&z->mutex);
+	if (error) {
+		snprintf(e->error, sizeof(e->error), "%s", text);
+		if (e->state != ZONE_LOADED)
+			e->state = ZONE_BAD;
+	} else {
+		e->error[0] = '\0';
+		e->state = ZONE_LOADED;
+		e->serial = info.serial;
+		e->names = info.names;
+		e->records = info.records;
+		e->loaded = time(NULL);
+		e->load_ns = took;
+	}
+	uv_mutex_unlock(&z->mutex);
+	if (error)
+		log_error("zone %s %s: %s", domain, e->state == ZONE_LOADED ?
+			  "keeps its old data" : "is not served", text);
+	return error;
+}
+
+static bool stopping(struct zones *z)
+{
+	uv_mutex_lock(&z->mutex);
+
+	bool stop = z->stop;
+
+	uv_mutex_unlock(&z->mutex);
+	return stop;
+}
+
+static int load_settings(struct zones *z)
+{
+	struct txn *t = db_begin(z->db);
+	uint64_t version;
+
+	if (!t)
+		return -ENOMEM;
+
+	int error = txn_settings(t, &z->settings);
+
+	if (error) {
+		txn_abort(t);
+		return error;
+	}
+	return txn_commit(t, &version);
+}
+
+static int load_every(struct zones *z, char *text)
+{
+	size_t bad = 0;
+	int error = 0;
+	char one[ZONES_TEXT];
+
+	/* Only this thread adds and removes, so the places stay. */
+	for (size_t i = 0; i < z->cnt; i++) {
+		if (stopping(z)) {
+			snprintf(text, ZONES_TEXT, "pollux-control is stopping");
+			return -ECANCELED;
+		}
+
+		int result = load_entry(z, z->zone[i], one);
+
+		if (!result)
+			continue;
+		if (bad++ == 0)
+			snprintf(text, ZONES_TEXT, "%s", one);
+		error = result;
+		reclaim(z);
+	}
+	if (bad > 1) {
+		snprintf(one, sizeof(one), "%zu zones cannot be loaded; the first: %.400s", bad, text);
+		memcpy(text, one, sizeof(one));
+	} else if (bad == 0) {
+		snprintf(text, ZONES_TEXT, "%zu zones loaded", z->cnt);
+	}
+	return error;
+}
+
+static int add_zone(struct zones *z, struct job *j)
+{
+	if (registry_find(z, &j->domain)) {
+		snprintf(j->text, ZONES_TEXT, "the zone is there already");
+		return -EEXIST;
+	}
+
+	struct zone_entry *e = entry_new(&j->domain, j->file);
+
+	if (!e) {
+		explain(-ENOMEM, j->text);
+		return -ENOMEM;
+	}
+
+	int error = load_entry(z, e, j->text);
+
+	if (!error) {
+		error = registry_insert(z, e);
+		if (!error)
+			return 0;
+		explain(error, j->text);
+		try_drop(z, &j->domain);
+	}
+	entry_free(e);
+	return error;
+}
+
+static int remove_zone(struct zones *z, struct job *j)
+{
+	struct zone_entry *e = registry_find(z, &j->domain);
+	char domain[NAME_TEXT_MAX];
+	int error = 0;
+
+	if (!e) {
+		snprintf(j->text, ZONES_TEXT, "there is no such zone");
+		return -ENOENT;
+	}
+	if (e->state == ZONE_LOADED) {
+		error = try_drop(z, &j->domain);
+		if (error == -ENOSPC && wait_for_memory(z))
+			error = try_drop(z, &j->domain);
+	}
+	if (error) {
+		explain(error, j->text);
+		return error;
+	}
+	registry_remove(z, e);
+	name_to_text(domain, j->domain.wire);
+	snprintf(j->text, ZONES_TEXT, "zone %.400s removed", domain);
+	log_info("%s", j->text);
+	return 0;
+}
+
+static int do_job(struct zones *z, struct job *j)
+{
+	struct zone_entry *e;
+	int error;
+
+	switch (j->kind) {
+	case JOB_LOAD_ALL:
+		error = load_settings(z);
+		if (!error)
+			return load_every(z, j->text);
+		explain(error, j->text);
+		return error;
+	case JOB_RELOAD_ALL:
+		return load_every(z, j->text);
+	case JOB_ADD:
+		return add_zone(z, j);
+	case JOB_REMOVE:
+		return remove_zone(z, j);
+	case JOB_RELOAD:
+		e = registry_find(z, &j->domain);
+		if (e)
+			return load_entry(z, e, j->text);
+		snprintf(j->text, ZONES_TEXT, "there is no such zone");
+		return -ENOENT;
+	}
+	return -EINVAL;
+}
+
+static void writer(void *arg)
+{
+	struct zones *z = arg;
+
+	uv_mutex_lock(&z->mutex);
+	while (!z->stop) {
+		struct job *j = queue_pop(&z->todo);
+
+		if (!j && z->retired > 0)
+			uv_cond_timedwait(&z->wake, &z->mutex, RECLAIM_PERIOD_NS);
+		else if (!j)
+			uv_cond_wait(&z->wake, &z->mutex);
+		uv_mutex_unlock(&z->mutex);
+		if (j)
+			j->error = do_job(z, j);
+		reclaim(z);
+		uv_mutex_lock(&z->mutex);
+		if (j) {
+			queue_push(&z->finished, j);
+			uv_async_send(&z->async);
+		}
+	}
+	z->ended = true;
+	uv_cond_signal(&z->over);
+	uv_mutex_unlock(&z->mutex);
+}
+
+/* ---- the loop thread ---- */
+
+static void on_finished(uv_async_t *async)
+{
+	struct zones *z = async->data;
+
+	for (;;) {
+		uv_mutex_lock(&z->mutex);
+
+		struct job *j = queue_pop(&z->finished);
+
+		uv_mutex_unlock(&z->mutex);
+		if (!j)
+			return;
+		j->done(j->arg, j->error, j->text);
+		job_free(j);
+	}
+}
+
+static int submit(struct zones *z, enum job_kind kind, const struct name *domain,
+		  const char *file, zones_done done, void *arg)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->kind = kind;
+	j->done = done;
+	j->arg = arg;
+	if (domain)
+		j->domain = *domain;
+	if (file) {
+		j->file = strdup(file);
+		if (!j->file) {
+			free(j);
+			return -ENOMEM;
+		}
+	}
+	uv_mutex_lock(&z->mutex);
+	queue_push(&z->todo, j);
+	uv_cond_signal(&z->wake);
+	uv_mutex_unlock(&z->mutex);
+	return 0;
+}
+
+static int take_config(struct zones *z, const struct config *c)
+{
+	snprintf(z->settings.identity, SETTINGS_TEXT, "%s", c->identity);
+	snprintf(z->settings.version, SETTINGS_TEXT, "%s", c->version);
+	z->settings.udp_payload = c->udp_payload;
+	for (size_t i = 0; i < c->zone_cnt; i++) {
+		struct zone_entry *e = NULL;
+
+		if (registry_grow(z) == 0)
+			e = entry_new(&c->zone[i].domain, c->zone[i].file);
+		if (!e)
+			return -ENOMEM;
+		z->zone[z->cnt++] = e;
+	}
+	if (z->cnt > 0)
+		qsort(z->zone, z->cnt, sizeof(*z->zone), entry_cmp);
+	return 0;
+}
+
+static void registry_free(struct zones *z)
+{
+	for (size_t i = 0; i < z->cnt; i++)
+		entry_free(z->zone[i]);
+	free(z->zone);
+}
+
+int zones_open(struct zones **out, uv_loop_t *loop, struct db *db, const struct config *c,
+	       struct arena_map map, struct status_slot *slot)
+{
+	struct zones *z = calloc(1, sizeof(*z));
+
+	if (!z)
+		return -ENOMEM;
+	z->db = db;
+	reader_init(&z->reader, map, slot);
+	snprintf(slot->name, sizeof(slot->name), "control writer");
+	queue_init(&z->todo);
+	queue_init(&z->finished);
+
+	int error = take_config(z, c);
+
+	if (!error)
+		error = uv_mutex_init(&z->mutex);
+	if (error)
+		goto free_registry;
+	error = uv_cond_init(&z->wake);
+	if (error)
+		goto free_mutex;
+	error = uv_cond_init(&z->over);
+	if (error)
+		goto free_wake;
+	publish_usage(z);
+	error = uv_async_init(loop, &z->async, on_finished);
+	if (error)
+		goto free_over;
+	z->async.data = z;
+	error = uv_thread_create(&z->thread, writer, z);
+	if (error) {
+		/* The loop still holds the handle: the process ends anyway. */
+		uv_close((uv_handle_t *)&z->async, NULL);
+		return error;
+	}
+	*out = z;
+	return 0;
+
+free_over:
+	uv_cond_destroy(&z->over);
+free_wake:
+	uv_cond_destroy(&z->wake);
+free_mutex:
+	uv_mutex_destroy(&z->mutex);
+free_registry:
+	registry_free(z);
+	free(z);
+	return error;
+}
+
+int zones_load_all(struct zones *z, zones_done done, void *arg)
+{
+	return submit(z, JOB_LOAD_ALL, NULL, NULL, done, arg);
+}
+
+int zones_add(struct zones *z, const struct name *domain, const char *file,
+	      zones_done done, void *arg)
+{
+	return submit(z, JOB_ADD, domain, file, done, arg);
+}
+
+int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg)
+{
+	return submit(z, JOB_REMOVE, domain, NULL, done, arg);
+}
+
+int zones_reload(struct zones *z, const struct name *domain, zones_done done, void *arg)
+{
+	return submit(z, domain ? JOB_RELOAD : JOB_RELOAD_ALL, domain, NULL, done, arg);
+}
+
+int zones_each(struct zones *z, int (*cb)(void *arg, const struct zone_entry *e), void *arg)
+{
+	int result = 0;
+
+	uv_mutex_lock(&z->mutex);
+	for (size_t i = 0; i < z->cnt && !result; i++)
+		result = cb(arg, z->zone[i]);
+	uv_mutex_unlock(&z->mutex);
+	return result;
+}
+
+int zones_find(struct zones *z, const struct name *domain,
+	       int (*cb)(void *arg, const struct zone_entry *e), void *arg)
+{
+	uv_mutex_lock(&z->mutex);
+
+	struct zone_entry *e = registry_find(z, domain);
+	int result = e ? cb(arg, e) : -ENOENT;
+
+	uv_mutex_unlock(&z->mutex);
+	return result;
+}
+
+void zones_usage(struct zones *z, struct zones_usage *u)
+{
+	uv_mutex_lock(&z->mutex);
+	*u = (struct zones_usage){.arena = z->arena, .retired = z->retired, .zones = z->cnt};
+	for (size_t i = 0; i < z->cnt; i++)
+		u->loaded += z->zone[i]->state == ZONE_LOADED;
+	uv_mutex_unlock(&z->mutex);
+}
+
+bool zones_stop(struct zones *z)
+{
+	uint64_t end = uv_hrtime() + STOP_WAIT_NS;
+	struct job *j;
+
+	uv_mutex_lock(&z->mutex);
+	z->stop = true;
+	uv_cond_signal(&z->wake);
+	for (uint64_t now = uv_hrtime(); !z->ended && now < end; now = uv_hrtime())
+		uv_cond_timedwait(&z->over, &z->mutex, end - now);
+
+	bool ended = z->ended;
+
+	uv_mutex_unlock(&z->mutex);
+	if (!ended)
+		return false;
+	uv_thread_join(&z->thread);
+	on_finished(&z->async);
+	while ((j = queue_pop(&z->todo))) {
+		j->done(j->arg, -ECANCELED, "pollux-control is stopping");
+		job_free(j);
+	}
+	uv_close((uv_handle_t *)&z->async, NULL);
+	return true;
+}
+
+void zones_free(struct zones *z)
+{
+	registry_free(z);
+	uv_cond_destroy(&z->over);
+	uv_cond_destroy(&z->wake);
+	uv_mutex_destroy(&z->mutex);
+	free(z);
+}

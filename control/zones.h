@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* zones.h - the zone manager: which zones there are, and the one thread that
+ * changes them.
+ *
+ * Every change is a job for the writer thread, the only caller of db.h's writer
+ * functions: it reads the zone file, sorts, commits, frees what readers have left
+ * behind, and tells the loop thread how it went.  Serving goes on meanwhile.  A job
+ * that fails leaves the zones as they were.
+ *
+ * Functions without another word belong to the loop thread.
+ */
+#ifndef POLLUX_ZONES_H
+#define POLLUX_ZONES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <uv.h>
+
+#include "dataplane/answer/db.h"
+#include "dataplane/common/config.h"
+
+#define ZONES_TEXT 512 /* room for the sentence about a job or a zone, NUL included */
+
+enum zone_state {
+	ZONE_WAITING, /* not read yet */
+	ZONE_LOADED,  /* served; `error` may tell why a later reload was refused */
+	ZONE_BAD,     /* not served; `error` tells why */
+};
+
+struct zone_entry {
+	struct name domain;
+	char *file;             /* absolute path */
+	enum zone_state state;
+	uint32_t serial;        /* when loaded: of the SOA */
+	uint64_t names;         /* owner names, empty non-terminals included */
+	uint64_t records;
+	time_t loaded;          /* wall clock of the last load that went well */
+	uint64_t load_ns;       /* how long it took, from opening the file to the commit */
+	char error[ZONES_TEXT]; /* of the last try; "" when it went well */
+};
+
+struct zones;
+
+/* How a job went, told in the loop thread.  error: 0; -EEXIST, -ENOENT (no such
+ * zone), -EINVAL (bad zone), -ENOSPC (arena full), another -errno of a file;
+ * -ECANCELED when the manager stops before.  text, for people, is the callee's only
+ * during the call. */
+typedef void (*zones_done)(void *arg, int error, const char *text);
+
+/* zones_open - start the writer thread.  It takes settings and zones from c, which
+ * is read only here, but loads nothing yet.  map and slot are a reader's of the
+ * same database, for the writer thread alone.  0 or -errno. */
+int zones_open(struct zones **out, uv_loop_t *loop, struct db *db, const struct config *c,
+	       struct arena_map map, struct status_slot *slot);
+
+/* zones_load_all - publish the settings and load every zone of the configuration. */
+int zones_load_all(struct zones *z, zones_done done, void *arg);
+
+/* zones_add - a new zone from an absolute path; zones_remove - and away with it;
+ * zones_reload - read the zone's file again, of all zones when domain is NULL (then
+ * error is that of the last one that failed, and the others are reloaded).
+ * 0, or -ENOMEM and done is not called. */
+int zones_add(struct zones *z, const struct name *domain, const char *file,
+	      zones_done done, void *arg);
+int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg);
+int zones_reload(struct zones *z, const struct name *domain, zones_done done, void *arg);
+
+/* zones_each - call cb for each zone in canonical order until it returns not 0,
+ * which is then returned.  The entry is locked during the call: no zones_* in it.
+ * Any thread. */
+int zones_each(struct zones *z, int (*cb)(void *arg, const struct zone_entry *e), void *arg);
+
+/* zones_find - as zones_each for one zone.  -ENOENT when there is none. */
+int zones_find(struct zones *z, const struct name *domain,
+	       int (*cb)(void *arg, const struct zone_entry *e), void *arg);
+
+/* zones_usage - memory, as the writer thread saw it last; zones and loaded ones. */
+struct zones_usage {
+	struct arena_usage arena;
+	uint64_t retired;       /* octets that wait for readers */
+	size_t zones, loaded;
+};
+void zones_usage(struct zones *z, struct zones_usage *u);
+
+/* zones_stop - end the writer thread after the job that it is at; waiting jobs end
+ * with -ECANCELED.  False when that job is not over within a few seconds: then the
+ * process must end without touching the database.  After true the loop has to run
+ * once more before zones_free. */
+bool zones_stop(struct zones *z);
+void zones_free(struct zones *z);
+
+#endif
