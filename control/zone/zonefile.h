@@ -15,8 +15,11 @@
 
 #define ZONEFILE_DEPTH  16   /* $INCLUDE in $INCLUDE */
 #define ZONEFILE_ERRORS 20   /* faults told of before the reader gives up */
+#define RECORD_TEXT_MAX (1 << 18) /* octets: room for any record in text, NUL included */
 
-/* Receives one fault or warning: "FILE:LINE: cause" without a newline. */
+/* Receives one fault, "FILE:LINE: cause" without a newline, or a warning,
+ * "FILE:LINE: warning: cause".  LINE is where the record begins, or where in it the
+ * scanner stumbled; it is left out where the file or zone as such is at fault. */
 typedef void (*zonefile_report)(void *arg, const char *text);
 
 /* zonefile_read - read the zone `apex` from `path` into *rs (initialised, empty),
@@ -33,14 +36,21 @@ int zonefile_read_text(struct records *rs, const struct name *apex, const char *
 
 /* zone_check - what a zone must be before it is published: one SOA, at the apex;
  * an NS RRset there; all names within the apex; no meta-type; no CNAME beside
- * other data (RFC 2181 10.1; RRSIG and NSEC may, RFC 4034 2.5) nor twice; at most one DNAME at a
- * name, none beside a CNAME (RFC 6672 2.3, 2.4); no RRset over 65,535 octets.
- * rs is sorted.  Faults go to report; 0 or -EINVAL. */
+ * other data (RFC 2181 10.1; RRSIG, NSEC and KEY may, RFC 4035 2.5) nor twice; at
+ * most one DNAME at a name, none beside a CNAME (RFC 6672 2.3, 2.4); no RRset too
+ * big for a message of 65,535 octets.  rs is sorted and its RDATA is checked;
+ * files[record.file] names the file in messages (NULL: the zone's name stands
+ * there).  Faults go to report, after ZONEFILE_ERRORS of them "too many errors";
+ * 0 or -EINVAL. */
 int zone_check(const struct records *rs, const struct name *apex,
 	       zonefile_report report, void *arg, const char *const *files);
 
 /* record_to_text - one record in master-file form with its owner, TTL, class and
- * type, without a newline, into text[0..size); -ENOSPC when it does not fit. */
+ * type, without a newline, into text[0..size), NUL-terminated.  What it writes,
+ * zonefile_read reads back as the same octets; where a type's text form cannot say
+ * them, or is unknown to the reader, the generic form (RFC 3597 section 5) stands.
+ * owner and rdata are valid (rdata_check).  0; -ENOSPC when it does not fit, which
+ * cannot be when size is RECORD_TEXT_MAX. */
 int record_to_text(char *text, size_t size, const uint8_t *owner, uint16_t type,
 		   uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len);
 

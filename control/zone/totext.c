@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* totext.c - records in master-file form; see zonefile.h.
+ *
+ * RDATA is written by libknot.  Where its text would not be read back as the same
+ * octets (RDATA that is well formed but that its text form cannot say, or a type
+ * that the scanner has no text form of), the generic form of RFC 3597 section 5
+ * stands instead: every candidate is read by the scanner before it is taken.
+ */
+#include <errno.h>
+#include <libknot/rrset-dump.h>
+#include <libzscanner/scanner.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dataplane/answer/rrtype.h"
+#include "zonefile.h"
+
+/* Text being written. */
+struct sink {
+	char *text;
+	size_t size, len; /* len < size */
+};
+
+static bool put(struct sink *s, const char *text, size_t len)
+{
+	if (len >= s->size - s->len)
+		return false;
+	memcpy(s->text + s->len, text, len);
+	s->len += len;
+	s->text[s->len] = '\0';
+	return true;
+}
+
+static bool plain(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       c == '-' || c == '_' || c == '/' || c == '*';
+}
+
+/* put_name - with every octet escaped that the scanner refuses unescaped. */
+static bool put_name(struct sink *s, const uint8_t *wire)
+{
+	if (*wire == 0)
+		return put(s, ".", 1);
+	for (; *wire != 0; wire += *wire + 1u) {
+		for (unsigned i = 1; i <= *wire; i++) {
+			char text[8] = { (char)wire[i] };
+			int len = plain(wire[i]) ? 1 : snprintf(text, sizeof(text), "\\%03u", wire[i]);
+
+			if (!put(s, text, (size_t)len))
+				return false;
+		}
+		if (!put(s, ".", 1))
+			return false;
+	}
+	return true;
+}
+
+static bool put_generic(struct sink *s, const uint8_t *rdata, uint16_t len)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char text[16];
+	int n = snprintf(text, sizeof(text), "\\# %u ", len);
+
+	if (!put(s, text, (size_t)n - (len == 0)))
+		return false;
+	for (unsigned i = 0; i < len; i++) {
+		const char octet[2] = { hex[rdata[i] >> 4], hex[rdata[i] & 15] };
+
+		if (!put(s, octet, 2))
+			return false;
+	}
+	return true;
+}
+
+/* put_text - RDATA as libknot writes it; false when it cannot. */
+static bool put_text(struct sink *s, uint16_t type, const uint8_t *rdata, uint16_t len)
+{
+	static const knot_dump_style_t style = { .human_timestamp = true };
+	static _Thread_local uint8_t room[sizeof(knot_rdata_t) + KNOT_RDATA_MAXLEN + 1]
+		__attribute__((aligned(__alignof__(knot_rdata_t))));
+	static uint8_t root[] = { 0 };
+	knot_rrset_t set;
+
+	knot_rdata_init((knot_rdata_t *)room, len, rdata);
+	knot_rrset_init(&set, root, type, CLASS_IN, 0);
+	set.rrs.count = 1;
+	set.rrs.size = (uint32_t)knot_rdata_size(len);
+	set.rrs.rdata = (knot_rdata_t *)room;
+
+	int n = knot_rrset_txt_dump_data(&set, 0, s->text + s->len, s->size - s->len, &style);
+
+	if (n < 0 || (size_t)n >= s->size - s->len) {
+		s->text[s->len] = '\0';
+		return false;
+	}
+	s->len += (size_t)n;
+	return true;
+}
+
+/* reads_back - does the scanner make the same type and RDATA of this text? */
+static bool reads_back(const struct sink *s, uint16_t type, const uint8_t *rdata, uint16_t len)
+{
+	/* 200 KiB, for each thread that comes here; it keeps nothing between calls. */
+	static _Thread_local zs_scanner_t scanner;
+	static _Thread_local bool ready;
+	static _Thread_local int start;
+
+	if (!ready) {
+		if (zs_init(&scanner, NULL, CLASS_IN, 0) < 0)
+			return false;
+		zs_deinit(&scanner);
+		scanner.path = NULL;
+		start = scanner.cs;
+		ready = true;
+	}
+	scanner.cs = start;
+	scanner.top = 0;
+	scanner.multiline = false;
+	scanner.long_string = false;
+	scanner.comma_list = false;
+	scanner.error.fatal = false;
+	zs_set_input_string(&scanner, s->text, s->len);
+	return zs_parse_record(&scanner) == 0 && scanner.state == ZS_STATE_DATA &&
+	       scanner.r_type == type && scanner.r_data_length == len &&
+	       memcmp(scanner.r_data, rdata, len) == 0;
+}
+
+int record_to_text(char *text, size_t size, const uint8_t *owner, uint16_t type,
+		   uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len)
+{
+	struct sink s = { text, size, 0 };
+	char middle[64], name[16];
+
+	if (size == 0 || !put_name(&s, owner) ||
+	    !put(&s, middle, (size_t)snprintf(middle, sizeof(middle), " %lu IN ", (unsigned long)ttl)))
+		return -ENOSPC;
+
+	size_t type_at = s.len;
+
+	rrtype_name(name, type);
+	if (!put(&s, name, strlen(name)) || !put(&s, " ", 1))
+		return -ENOSPC;
+
+	size_t rdata_at = s.len;
+
+	if (put_text(&s, type, rdata, rdata_len) && reads_back(&s, type, rdata, rdata_len))
+		return 0;
+
+	s.len = rdata_at;
+	if (put_generic(&s, rdata, rdata_len) && reads_back(&s, type, rdata, rdata_len))
+		return 0;
+
+	/* The scanner does not know this type's name. */
+	s.len = type_at;
+	if (!put(&s, middle, (size_t)snprintf(middle, sizeof(middle), "TYPE%u ", type)) ||
+	    !put_generic(&s, rdata, rdata_len))
+		return -ENOSPC;
+	return 0;
+}

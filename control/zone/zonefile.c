@@ -1,0 +1,886 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* zonefile.c - reading zone files; see zonefile.h.
+ *
+ * libzscanner turns text into records, one at a time; what it cannot do is done
+ * here, between two of its calls.  A whole file stands in memory with a newline at
+ * its end, so the scanner never meets a cut entry, and after each call its position
+ * is the newline that ended the entry (or the line of the error): from there
+ * entry_end, a small reader of quotes, comments and parentheses, finds which lines
+ * the entry had and where the next begins.  Directives that the scanner refuses are
+ * looked at there: $GENERATE, and an $ORIGIN that is relative.
+ */
+#include "zonefile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libzscanner/scanner.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dataplane/answer/rrtype.h"
+#include "generate.h"
+
+#define MESSAGE_MAX (PATH_MAX + 512)  /* octets of one report */
+#define FILES_MAX   UINT16_MAX        /* struct record has 16 bits for the file */
+#define GENERATE_TEXT ((size_t)1 << 19) /* octets expanded at once: more than the longest record */
+#define GENERATE_RECORDS_ALL (UINT32_C(1) << 24) /* in all directives of a zone: an IPv4 /8 */
+#define GENERATE_OCTETS_ALL  (UINT64_C(1) << 30) /* of text */
+#define NEAR_MAX    40                /* octets of the text that a message shows */
+
+/* Stands for "no TTL" where the scanner wants one; itself no valid TTL. */
+#define TTL_UNKNOWN UINT32_MAX
+
+/* One reading of a zone. */
+struct reading {
+	struct records *rs;
+	const struct name *apex;
+	zonefile_report report;
+	void *arg;
+	char **files;          /* names of the files met, by struct record's index */
+	size_t file_cnt, file_cap;
+	bool no_include;       /* text from memory */
+	bool stop;             /* no use in going on */
+	int error;             /* first -errno other than a fault of the text */
+	unsigned faults, warnings;
+	uint32_t last_ttl;     /* last one stated in a record (RFC 1035 5.1), or TTL_UNKNOWN */
+	uint32_t generated;    /* records */
+	uint64_t generated_octets;
+};
+
+/* One file, while it and those it includes are read. */
+struct source {
+	struct reading *r;
+	const struct source *parent; /* includes this one */
+	unsigned depth;
+	const char *name;      /* as in messages */
+	uint16_t file;
+	dev_t dev;
+	ino_t ino;
+	char *text;            /* ends with a newline */
+	size_t len;
+	zs_scanner_t *scanner;
+	int scanner_start;     /* its state before an entry */
+	const char *next;      /* where the entries not yet read begin ... */
+	uint64_t next_line;    /* ... and the line that is */
+	uint8_t origin[NAME_MAX_LEN]; /* as it was at some point before next */
+	size_t origin_len;
+};
+
+/* ---- faults ---- */
+
+static void tell(struct reading *r, const char *file, uint64_t line, const char *kind,
+		 const char *format, va_list args)
+{
+	char text[MESSAGE_MAX];
+	int len;
+
+	if (line > 0)
+		len = snprintf(text, sizeof(text), "%s:%llu: %s", file, (unsigned long long)line, kind);
+	else
+		len = snprintf(text, sizeof(text), "%s: %s", file, kind);
+	if (len > 0 && (size_t)len < sizeof(text))
+		vsnprintf(text + len, sizeof(text) - (size_t)len, format, args);
+	r->report(r->arg, text);
+}
+
+/* fault - tell of one that makes the zone bad.  Line 0: of the file as such. */
+__attribute__((format(printf, 4, 5)))
+static void fault(struct reading *r, const char *file, uint64_t line, const char *format, ...)
+{
+	va_list args;
+
+	if (r->stop)
+		return;
+	if (r->faults++ == ZONEFILE_ERRORS) {
+		char text[MESSAGE_MAX];
+
+		snprintf(text, sizeof(text), "%s: too many errors", file);
+		r->report(r->arg, text);
+		r->stop = true;
+		return;
+	}
+	va_start(args, format);
+	tell(r, file, line, "", format, args);
+	va_end(args);
+}
+
+/* warn - tell of what is accepted; as many as there may be errors. */
+__attribute__((format(printf, 4, 5)))
+static void warn(struct reading *r, const char *file, uint64_t line, const char *format, ...)
+{
+	va_list args;
+
+	if (r->warnings++ >= ZONEFILE_ERRORS)
+		return;
+	va_start(args, format);
+	tell(r, file, line, "warning: ", format, args);
+	va_end(args);
+}
+
+static void no_memory(struct reading *r)
+{
+	r->error = -ENOMEM;
+	r->stop = true;
+}
+
+/* ---- entries ---- */
+
+/* entry_end - the newline that ends the entry which begins at p, or the last one
+ * of the text; *lines counts the newlines before it.  Parentheses may span lines,
+ * and quotes within them too (RFC 1035 5.1). */
+static const char *entry_end(const char *p, const char *end, uint64_t *lines)
+{
+	const char *last = end - 1;
+	bool quoted = false;
+	unsigned depth = 0;
+
+	for (*lines = 0; p < last; p++) {
+		switch (*p) {
+		case '\\':
+			if (p[1] != '\n')
+				p++;
+			break;
+		case '"':
+			quoted = !quoted;
+			break;
+		case '(':
+			depth += !quoted;
+			break;
+		case ')':
+			depth -= !quoted && depth > 0;
+			break;
+		case ';':
+			if (!quoted)
+				p = (const char *)memchr(p, '\n', (size_t)(end - p)) - 1;
+			break;
+		case '\n':
+			if (depth == 0)
+				return p;
+			++*lines;
+			break;
+		}
+	}
+	return last;
+}
+
+/* entry_is - does the entry at p begin with this directive? */
+static bool entry_is(const char *p, const char *end, const char *directive)
+{
+	size_t len = strlen(directive);
+
+	return (size_t)(end - p) > len && strncasecmp(p, directive, len) == 0 &&
+	       (p[len] == ' ' || p[len] == '\t' || p[len] == '\n' || p[len] == ';');
+}
+
+/* entry_empty - nothing but blanks and a comment on the line at p? */
+static bool entry_empty(const char *p)
+{
+	while (*p == ' ' || *p == '\t')
+		p++;
+	return *p == '\n' || *p == ';';
+}
+
+/* origin_read - take the origin from an $ORIGIN entry into src->origin; a name
+ * without a final dot stands below the origin before it, as RFC 1035 5.1 says of
+ * all names.  False when there is no valid name, or something behind it. */
+static bool origin_read(struct source *src, const char *p)
+{
+	struct name n;
+	char text[NAME_TEXT_MAX];
+	size_t len = 0;
+
+	p += strlen("$ORIGIN");
+	while (*p == ' ' || *p == '\t')
+		p++;
+	while (len + 1 < sizeof(text) && p[len] != '\n' && p[len] != ';' && p[len] != ' ' &&
+	       p[len] != '\t')
+		len++;
+	memcpy(text, p, len);
+	text[len] = '\0';
+	if (strlen(text) != len || !entry_empty(p + len))
+		return false;
+	if (len == 1 && text[0] == '@')
+		return true;
+	if (name_from_text(&n, text) < 0)
+		return false;
+
+	/* A final dot that a backslash hides is part of the last label. */
+	bool absolute = len > 0 && text[len - 1] == '.';
+
+	for (size_t i = len; absolute && i > 1 && text[i - 2] == '\\'; i--)
+		absolute = (len - i) % 2 == 1;
+	if (absolute) {
+		memcpy(src->origin, n.wire, n.len);
+		src->origin_len = n.len;
+		return true;
+	}
+
+	size_t head = n.len - 1u;
+
+	if (head + src->origin_len > NAME_MAX_LEN)
+		return false;
+	memmove(src->origin + head, src->origin, src->origin_len);
+	memcpy(src->origin, n.wire, head);
+	src->origin_len += head;
+	return true;
+}
+
+/* Where an entry stands. */
+struct entry {
+	const char *begin, *end; /* first octet; the newline behind it */
+	uint64_t line, end_line;
+};
+
+/* entry_find - the entry in which the octet at `at` stands, src->next <= at; the
+ * $ORIGINs before it are applied to src->origin. */
+static struct entry entry_find(struct source *src, const char *at)
+{
+	const char *end = src->text + src->len;
+	struct entry e = { .begin = src->next, .line = src->next_line };
+
+	for (;;) {
+		uint64_t lines;
+
+		e.end = entry_end(e.begin, end, &lines);
+		e.end_line = e.line + lines;
+		if (e.end >= at || e.end + 1 >= end)
+			return e;
+		if (entry_is(e.begin, end, "$ORIGIN"))
+			origin_read(src, e.begin);
+		e.begin = e.end + 1;
+		e.line = e.end_line + 1;
+	}
+}
+
+/* origin_note - the scanner's origin is valid: keep it. */
+static void origin_note(struct source *src)
+{
+	memcpy(src->origin, src->scanner->zone_origin, src->scanner->zone_origin_length);
+	src->origin_len = src->scanner->zone_origin_length;
+}
+
+/* lines_count - newlines in [p, at).  The scanner's own count leaves out those in
+ * quotes. */
+static uint64_t lines_count(const char *p, const char *at)
+{
+	uint64_t cnt = 0;
+
+	while ((p = memchr(p, '\n', (size_t)(at - p)))) {
+		cnt++;
+		p++;
+	}
+	return cnt;
+}
+
+/* entry_read - go on after the entry, whatever the scanner thinks of it. */
+static void entry_read(struct source *src, const struct entry *e)
+{
+	zs_scanner_t *s = src->scanner;
+
+	src->next = e->end + 1;
+	src->next_line = e->end_line + 1;
+
+	/* The scanner goes on at the newline, in the state before an entry. */
+	s->input.current = e->end;
+	s->cs = src->scanner_start;
+	s->top = 0;
+	s->multiline = false;
+	s->long_string = false;
+	s->comma_list = false;
+	s->error.fatal = false;
+	s->state = ZS_STATE_NONE;
+}
+
+/* ---- records ---- */
+
+/* ttl_resolve - the TTL of the record in the scanner; false after a fault. */
+static bool ttl_resolve(struct source *src, zs_scanner_t *s, uint64_t line, uint32_t *ttl)
+{
+	struct reading *r = src->r;
+
+	*ttl = s->r_ttl;
+	if (*ttl == TTL_UNKNOWN && s->default_ttl == TTL_UNKNOWN) {
+		/* None stated and no $TTL before (RFC 2308 section 4): the last one
+		 * stated (RFC 1035 5.1), else the SOA's MINIMUM in its old meaning, as
+		 * BIND has it.  4294967295 counts as none. */
+		if (r->last_ttl != TTL_UNKNOWN) {
+			*ttl = r->last_ttl;
+			return true;
+		}
+		if (s->r_type != TYPE_SOA) {
+			fault(r, src->name, line, "no TTL: none stated here or before, and no $TTL");
+			return false;
+		}
+
+		const uint8_t *min = s->r_data + s->r_data_length - 4;
+
+		*ttl = (uint32_t)min[0] << 24 | (uint32_t)min[1] << 16 | (uint32_t)min[2] << 8 | min[3];
+		warn(r, src->name, line, "no TTL: taking the SOA's minimum, %lu", (unsigned long)*ttl);
+		if (*ttl > INT32_MAX)
+			*ttl = 0;
+		s->default_ttl = *ttl;
+		return true;
+	}
+	/* RFC 2181 section 8: 31 bits; a larger one counts as 0. */
+	if (*ttl > INT32_MAX) {
+		warn(r, src->name, line, "TTL %lu is over 2147483647 and counts as 0", (unsigned long)*ttl);
+		*ttl = 0;
+	}
+	if (s->default_ttl == TTL_UNKNOWN)
+		r->last_ttl = *ttl;
+	return true;
+}
+
+/* record_take - check the record in the scanner and add it.  Returns NULL, or what
+ * is wrong with its contents; other faults have been told of. */
+static const char *record_take(struct source *src, zs_scanner_t *s, uint64_t line)
+{
+	struct reading *r = src->r;
+	uint32_t ttl;
+
+	if (rrtype_is_meta(s->r_type))
+		return "a meta-type is never data in a zone (RFC 6895 section 3.1)";
+
+	const char *cause = rdata_check(s->r_type, s->r_data, s->r_data_length);
+
+	if (cause)
+		return cause;
+	if (ttl_resolve(src, s, line, &ttl) &&
+	    records_add(r->rs, s->r_owner, s->r_type, ttl, s->r_data, (uint16_t)s->r_data_length,
+			src->file, line > UINT32_MAX ? UINT32_MAX : (uint32_t)line) < 0)
+		no_memory(r);
+	return NULL;
+}
+
+/* record_fault - a fault of a record's contents. */
+static void record_fault(struct source *src, const zs_scanner_t *s, uint64_t line,
+			 const char *cause)
+{
+	char type[16];
+
+	fault(src->r, src->name, line, "%s: %s", rrtype_name(type, s->r_type), cause);
+}
+
+/* source_record - the scanner has read one. */
+static void source_record(struct source *src)
+{
+	zs_scanner_t *s = src->scanner;
+	const char *at = s->input.current;
+	uint64_t line = src->next_line;
+
+	src->next_line++;
+	if (memchr(src->next, '\n', (size_t)(at - src->next))) {
+		/* More than one line since the last: other entries, or one in parentheses. */
+		struct entry e = entry_find(src, at);
+
+		line = e.line;
+		src->next_line += lines_count(src->next, at);
+		origin_note(src);
+	}
+	src->next = at + 1;
+
+	const char *cause = record_take(src, s, line);
+
+	if (cause)
+		record_fault(src, s, line, cause);
+}
+
+/* ---- $GENERATE ---- */
+
+/* generate_batch - read the lines of text, of which the first is number `first`
+ * of g.  False after a fault. */
+static bool generate_batch(struct source *src, const struct generate *g, uint32_t first,
+			   zs_scanner_t *s, const char *text, size_t len, uint64_t line)
+{
+	zs_set_input_string(s, text, len);
+	s->line_counter = 1;
+	while (!src->r->stop && zs_parse_record(s) == 0 && s->state != ZS_STATE_EOF) {
+		const char *cause = "not a record";
+
+		if (s->state == ZS_STATE_DATA)
+			cause = record_take(src, s, line);
+		else if (s->state == ZS_STATE_ERROR)
+			cause = zs_strerror(s->error.code);
+		if (cause) {
+			uint32_t i = first + (uint32_t)s->line_counter - 1;
+
+			fault(src->r, src->name, line, "$GENERATE at %lu: %s",
+			      (unsigned long)g->start + (unsigned long)i * g->step, cause);
+			return false;
+		}
+	}
+	return !src->r->stop;
+}
+
+/* generate_all - expand and read, a bufferful at a time. */
+static void generate_all(struct source *src, const struct generate *g, zs_scanner_t *s,
+			 char *text, uint64_t line)
+{
+	struct reading *r = src->r;
+	uint32_t i = 0;
+
+	while (i < g->cnt) {
+		uint32_t first = i;
+		size_t len = 0;
+		int n = 0;
+
+		while (i < g->cnt) {
+			n = generate_line(g, i, text + len, GENERATE_TEXT - len);
+			if (n <= 0)
+				break;
+			len += (size_t)n;
+			i++;
+		}
+		r->generated_octets += len;
+		if (r->generated_octets > GENERATE_OCTETS_ALL) {
+			fault(r, src->name, line, "the zone's $GENERATEs make over %llu octets of text",
+			      (unsigned long long)GENERATE_OCTETS_ALL);
+			r->stop = true;
+			return;
+		}
+		if (i > first && !generate_batch(src, g, first, s, text, len, line))
+			return;
+		if (n < 0 || (i < g->cnt && i == first)) {
+			fault(r, src->name, line, "$GENERATE at %lu: %s",
+			      (unsigned long)g->start + (unsigned long)i * g->step,
+			      n < 0 ? "number out of range" : "line too long");
+			return;
+		}
+	}
+}
+
+static zs_scanner_t *scanner_new(const uint8_t *origin, size_t origin_len, uint32_t default_ttl)
+{
+	zs_scanner_t *s = malloc(sizeof(*s));
+
+	if (!s)
+		return NULL;
+	if (zs_init(s, NULL, CLASS_IN, default_ttl) < 0) {
+		free(s);
+		return NULL;
+	}
+	memcpy(s->zone_origin, origin, origin_len);
+	s->zone_origin_length = (uint32_t)origin_len;
+	return s;
+}
+
+static void scanner_free(zs_scanner_t *s)
+{
+	if (s)
+		zs_deinit(s);
+	free(s);
+}
+
+/* source_generate - the entry is a $GENERATE. */
+static void source_generate(struct source *src, const struct entry *e)
+{
+	struct reading *r = src->r;
+	struct generate g;
+	const char *at = e->begin + strlen("$GENERATE");
+	const char *line_end = memchr(at, '\n', (size_t)(e->end - at) + 1);
+	const char *cause = generate_parse(&g, at, (size_t)(line_end - at));
+
+	if (cause) {
+		fault(r, src->name, e->line, "%s", cause);
+		return;
+	}
+	if (g.cnt > GENERATE_RECORDS_ALL - r->generated) {
+		fault(r, src->name, e->line, "the zone's $GENERATEs make over %lu records",
+		      (unsigned long)GENERATE_RECORDS_ALL);
+		r->stop = true;
+		return;
+	}
+	r->generated += g.cnt;
+
+	zs_scanner_t *s = scanner_new(src->origin, src->origin_len, src->scanner->default_ttl);
+	char *text = malloc(GENERATE_TEXT);
+
+	if (s && text) {
+		generate_all(src, &g, s, text, e->line);
+		src->scanner->default_ttl = s->default_ttl;
+	} else {
+		no_memory(r);
+	}
+	free(text);
+	scanner_free(s);
+}
+
+/* ---- files ---- */
+
+static void source_read(struct source *src, const uint8_t *origin, size_t origin_len,
+			uint32_t *default_ttl);
+
+/* file_index - remember a file's name for messages; -1 after a fault. */
+static int file_index(struct reading *r, const char *name)
+{
+	if (r->file_cnt == FILES_MAX) {
+		fault(r, name, 0, "over %d files in one zone", FILES_MAX);
+		r->stop = true;
+		return -1;
+	}
+	if (r->file_cnt == r->file_cap) {
+		size_t cap = r->file_cap ? r->file_cap * 2 : 4;
+		char **files = realloc(r->files, cap * sizeof(*files));
+
+		if (!files) {
+			no_memory(r);
+			return -1;
+		}
+		r->files = files;
+		r->file_cap = cap;
+	}
+	char *copy = strdup(name);
+
+	if (!copy) {
+		no_memory(r);
+		return -1;
+	}
+	r->files[r->file_cnt] = copy;
+	return (int)r->file_cnt++;
+}
+
+/* text_tidy - make the text ready for the scanner: a byte order mark is dropped
+ * (RFC 3629 section 6), CR LF becomes LF, the last line ends.  There is room for
+ * one octet more. */
+static void text_tidy(struct source *src)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	char *text = src->text;
+	size_t len = src->len, skip = 0;
+
+	if (len >= 3 && memcmp(text, mark, 3) == 0)
+		skip = 3;
+
+	char *from = memchr(text, '\r', len);
+
+	if (skip > 0 || from) {
+		size_t out = 0;
+
+		for (size_t in = skip; in < len; in++)
+			if (text[in] != '\r' || in + 1 == len || text[in + 1] != '\n')
+				text[out++] = text[in];
+		len = out;
+	}
+	if (len == 0 || text[len - 1] != '\n')
+		text[len++] = '\n';
+	src->len = len;
+}
+
+/* file_text - read the whole file; 0 or -errno. */
+static int file_text(struct source *src, int fd, size_t size)
+{
+	size_t room = size + 2, len = 0;
+	char *text = malloc(room);
+
+	/* Copied, not mapped: a file that is cut short meanwhile must not end us. */
+	while (text) {
+		ssize_t n = read(fd, text + len, room - 1 - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			int error = -errno;
+
+			free(text);
+			return error;
+		}
+		len += (size_t)n;
+		if (n == 0) {
+			src->text = text;
+			src->len = len;
+			return 0;
+		}
+		if (len + 1 == room) {
+			char *more = realloc(text, room * 2);
+
+			if (!more)
+				free(text);
+			text = more;
+			room *= 2;
+		}
+	}
+	return -ENOMEM;
+}
+
+static bool file_includes_itself(const struct source *src)
+{
+	for (const struct source *s = src->parent; s; s = s->parent)
+		if (s->dev == src->dev && s->ino == src->ino)
+			return true;
+	return false;
+}
+
+/* file_open - open and read src->name.  Returns 0 or -errno, or 1 when the file
+ * is one that is being read already. */
+static int file_open(struct source *src)
+{
+	/* A FIFO would block in open, a terminal would become ours. */
+	int fd = open(src->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0) {
+		rc = -errno;
+	} else if (S_ISDIR(st.st_mode)) {
+		rc = -EISDIR;
+	} else if (!S_ISREG(st.st_mode)) {
+		rc = -ENOTSUP;
+	} else {
+		src->dev = st.st_dev;
+		src->ino = st.st_ino;
+		rc = file_includes_itself(src) ? 1 : file_text(src, fd, (size_t)st.st_size);
+	}
+	close(fd);
+	return rc;
+}
+
+static const char *file_cause(int rc)
+{
+	if (rc > 0)
+		return "it includes itself";
+	return rc == -ENOTSUP ? "not a regular file" : strerror(-rc);
+}
+
+/* include_path - where the scanner's file name leads: relative names start in the
+ * including file's folder.  False when it is no path. */
+static bool include_path(const struct source *src, char *path)
+{
+	const zs_scanner_t *s = src->scanner;
+	const char *name = s->include_filename;
+	int len;
+
+	/* The scanner puts its own folder, ".", before a relative name.  The length
+	 * that it read tells a name with a NUL in it. */
+	bool relative = name[0] != '/';
+
+	if (relative)
+		name += 2;
+	if (strlen(name) != s->r_data_tail || name[0] == '\0')
+		return false;
+
+	const char *slash = relative ? strrchr(src->name, '/') : NULL;
+
+	if (slash)
+		len = snprintf(path, PATH_MAX, "%.*s/%s", (int)(slash - src->name), src->name, name);
+	else
+		len = snprintf(path, PATH_MAX, "%s", name);
+	return len > 0 && len < PATH_MAX;
+}
+
+/* source_include - the entry is an $INCLUDE; origin and last owner are the file's
+ * own (RFC 1035 5.1), while a $TTL in it goes on to hold behind it, as it does in
+ * BIND and NSD. */
+static void source_include(struct source *src, const struct entry *e)
+{
+	struct reading *r = src->r;
+	zs_scanner_t *s = src->scanner;
+	struct source child = { .r = r, .parent = src, .depth = src->depth + 1 };
+	char path[PATH_MAX];
+
+	if (r->no_include) {
+		fault(r, src->name, e->line, "$INCLUDE is not possible here");
+		return;
+	}
+	if (child.depth > ZONEFILE_DEPTH) {
+		fault(r, src->name, e->line, "$INCLUDE is nested over %d deep", ZONEFILE_DEPTH);
+		return;
+	}
+	if (!include_path(src, path)) {
+		fault(r, src->name, e->line, "$INCLUDE of what is no file name");
+		return;
+	}
+	child.name = path;
+
+	int rc = file_open(&child);
+
+	if (rc == -ENOMEM) {
+		no_memory(r);
+	} else if (rc != 0) {
+		fault(r, src->name, e->line, "cannot include %s: %s", path, file_cause(rc));
+		if (rc < 0 && r->error == 0)
+			r->error = rc;
+	} else {
+		/* The scanner leaves a NULL dname when the directive names no origin. */
+		const uint8_t *origin = s->dname ? s->r_data : s->zone_origin;
+		size_t len = s->dname ? s->r_data_length : s->zone_origin_length;
+
+		source_read(&child, origin, len, &s->default_ttl);
+	}
+}
+
+/* error_near - the word at which the scanner stumbled, in the line that ends at
+ * `at`, for a message: ` near "word"`, or nothing.  Returns near. */
+static const char *error_near(const struct source *src, const char *at, char near[NEAR_MAX + 16])
+{
+	size_t rest = src->scanner->buffer_length; /* of the line from there on, and a NUL */
+	const char *p = at;
+
+	near[0] = '\0';
+	if (rest == 0 || rest - 1 > (size_t)(at - src->next))
+		return near;
+	p -= rest - 1;
+	if (p > src->next && p == at)
+		p--;
+	while (p > src->next && !strchr(" \t\n", p[-1]))
+		p--;
+
+	size_t len = 0;
+
+	while (p + len < at && !strchr(" \t\n", p[len]))
+		len++;
+	if (len == 0)
+		return near;
+
+	char *out = near + sprintf(near, " near \"");
+
+	for (size_t i = 0; i < len && i < NEAR_MAX; i++)
+		*out++ = p[i] > ' ' && p[i] < 0x7f ? p[i] : '?';
+	strcpy(out, "\"");
+	return near;
+}
+
+/* source_error - the scanner found one, or a directive that is ours. */
+static void source_error(struct source *src)
+{
+	struct reading *r = src->r;
+	zs_scanner_t *s = src->scanner;
+	const char *end = src->text + src->len;
+	int code = s->error.code;
+	bool at_end = s->input.start != src->text; /* in what the scanner adds there */
+	const char *at = at_end ? end - 1 : s->input.current;
+	uint64_t line = src->next_line + lines_count(src->next, at);
+	struct entry e = entry_find(src, at);
+	char near[NEAR_MAX + 16];
+
+	if (at_end || code == ZS_UNCLOSED_MULTILINE || code == ZS_UNCOVERED_STATE) {
+		fault(r, src->name, e.line, "%s", zs_strerror(code));
+		src->next = end;
+		return;
+	}
+	if (e.begin[0] != '$')
+		origin_note(src);
+	if (entry_is(e.begin, end, "$GENERATE")) {
+		source_generate(src, &e);
+	} else if (entry_is(e.begin, end, "$ORIGIN") && origin_read(src, e.begin)) {
+		/* Relative: read where the scanner would not. */
+	} else {
+		fault(r, src->name, line, "%s%s", zs_strerror(code), error_near(src, at, near));
+	}
+	if (e.begin[0] == '$') {
+		/* What a bad $ORIGIN leaves in the scanner may be no name. */
+		memcpy(s->zone_origin, src->origin, src->origin_len);
+		s->zone_origin_length = (uint32_t)src->origin_len;
+	}
+	entry_read(src, &e);
+}
+
+/* source_scan - all entries of src->text. */
+static void source_scan(struct source *src)
+{
+	zs_scanner_t *s = src->scanner;
+	const char *end = src->text + src->len;
+
+	src->next = src->text;
+	src->next_line = 1;
+	zs_set_input_string(s, src->text, src->len);
+	while (!src->r->stop && src->next < end && zs_parse_record(s) == 0) {
+		if (s->state == ZS_STATE_DATA) {
+			source_record(src);
+		} else if (s->state == ZS_STATE_INCLUDE) {
+			struct entry e = entry_find(src, s->input.current);
+
+			source_include(src, &e);
+			origin_note(src);
+			entry_read(src, &e);
+		} else if (s->state == ZS_STATE_ERROR) {
+			source_error(src);
+		} else {
+			break;
+		}
+	}
+}
+
+/* source_read - read src->text with this origin; frees it. */
+static void source_read(struct source *src, const uint8_t *origin, size_t origin_len,
+			uint32_t *default_ttl)
+{
+	int file = file_index(src->r, src->name);
+
+	if (file >= 0) {
+		src->file = (uint16_t)file;
+		text_tidy(src);
+		memcpy(src->origin, origin, origin_len);
+		src->origin_len = origin_len;
+		src->scanner = scanner_new(origin, origin_len, *default_ttl);
+		if (src->scanner) {
+			src->scanner_start = src->scanner->cs;
+			source_scan(src);
+			*default_ttl = src->scanner->default_ttl;
+		} else {
+			no_memory(src->r);
+		}
+		scanner_free(src->scanner);
+	}
+	free(src->text);
+}
+
+/* reading_end - check what was read; the result of all. */
+static int reading_end(struct reading *r)
+{
+	int rc = r->error;
+
+	if (rc == 0 && r->faults > 0)
+		rc = -EINVAL;
+	if (rc == 0)
+		rc = records_sort(r->rs);
+	if (rc == 0)
+		rc = zone_check(r->rs, r->apex, r->report, r->arg, (const char *const *)r->files);
+	if (rc < 0)
+		records_free(r->rs);
+	for (size_t i = 0; i < r->file_cnt; i++)
+		free(r->files[i]);
+	free(r->files);
+	return rc;
+}
+
+int zonefile_read(struct records *rs, const struct name *apex, const char *path,
+		  zonefile_report report, void *arg)
+{
+	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
+			     .last_ttl = TTL_UNKNOWN };
+	struct source src = { .r = &r, .name = path };
+	uint32_t default_ttl = TTL_UNKNOWN;
+	int rc = file_open(&src);
+
+	if (rc < 0) {
+		fault(&r, path, 0, "%s", file_cause(rc));
+		r.error = rc;
+	} else {
+		source_read(&src, apex->wire, apex->len, &default_ttl);
+	}
+	return reading_end(&r);
+}
+
+int zonefile_read_text(struct records *rs, const struct name *apex, const char *text,
+		       size_t len, const char *name, zonefile_report report, void *arg)
+{
+	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
+			     .last_ttl = TTL_UNKNOWN, .no_include = true };
+	struct source src = { .r = &r, .name = name, .text = malloc(len + 1), .len = len };
+	uint32_t default_ttl = TTL_UNKNOWN;
+
+	if (!src.text)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(src.text, text, len);
+	source_read(&src, apex->wire, apex->len, &default_ttl);
+	return reading_end(&r);
+}
