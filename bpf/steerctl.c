@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -121,8 +122,12 @@ static bool attached_is_ours(const struct attached *p)
 static int attached_ids(unsigned ifindex, uint32_t id[3])
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
-	int rc = bpf_xdp_query((int)ifindex, 0, &query);
+	char name[IF_NAMESIZE];
+	int rc;
 
+	if (!if_indextoname(ifindex, name)) /* libbpf would say: no program */
+		return -ENODEV;
+	rc = bpf_xdp_query((int)ifindex, 0, &query);
 	if (rc < 0)
 		return rc;
 	id[0] = query.drv_prog_id;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* steerctl.h - user space's side of the steering program: find it on an interface,
- * take its maps, fill and read them.  Returns 0 or -errno.  The kernel wants
- * CAP_SYS_ADMIN where a program or map is looked up by id (steer_detach_stale,
- * steer_maps_open) and nothing more than the descriptors for the rest.
+ * take its maps, fill and read them.  Returns 0 or -errno (-ENODEV: no such interface).
+ * The kernel wants CAP_SYS_ADMIN where a program or map is looked up by id
+ * (steer_detach_stale, steer_maps_open) and nothing more than the descriptors for the
+ * rest.
  * Any thread, but one at a time per struct.
  */
 #ifndef POLLUX_STEERCTL_H
