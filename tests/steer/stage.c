@@ -147,6 +147,7 @@ void xsk_open(struct xsk *x, const struct stage *s, uint32_t queue)
 	x->receive_ring_len = offsets.rx.desc + RING_FRAMES * sizeof(struct xdp_desc);
 	x->receive_ring = ring_map(x->fd, XDP_PGOFF_RX_RING, x->receive_ring_len);
 	x->receive_producer = (uint32_t *)((char *)x->receive_ring + offsets.rx.producer);
+	x->receive_consumer = (uint32_t *)((char *)x->receive_ring + offsets.rx.consumer);
 	x->receive_descs = (char *)x->receive_ring + offsets.rx.desc;
 
 	fill = (uint64_t *)((char *)x->fill_ring + offsets.fr.desc);
@@ -180,10 +181,13 @@ size_t xsk_receive(struct xsk *x, const uint8_t **frame, int timeout_ms)
 {
 	struct pollfd wait = { .fd = x->fd, .events = POLLIN };
 	const struct xdp_desc *desc = x->receive_descs;
+	uint32_t next = *x->receive_consumer; /* only we write it */
 
 	poll(&wait, 1, timeout_ms);
-	if (__atomic_load_n(x->receive_producer, __ATOMIC_ACQUIRE) == 0)
+	if (__atomic_load_n(x->receive_producer, __ATOMIC_ACQUIRE) == next)
 		return 0;
+	desc += next % RING_FRAMES;
+	__atomic_store_n(x->receive_consumer, next + 1, __ATOMIC_RELEASE);
 	*frame = x->umem + desc->addr;
 	return desc->len;
 }

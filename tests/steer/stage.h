@@ -7,8 +7,8 @@
  *                             queue 1: gets none
  *
  * steer1 sends from one queue, so that all it sends comes to queue 0 of steer0.  IPv6 is
- * off in the namespace, so that the kernel says nothing by itself and every
- * counter stands still between two frames of ours.  Needs root.  A failure ends the test.
+ * off in the namespace, so that the kernel says nothing by itself and every counter
+ * stands still between two frames of ours.  Needs root.  A failure ends the test.
  */
 #ifndef POLLUX_TEST_STAGE_H
 #define POLLUX_TEST_STAGE_H
@@ -35,7 +35,7 @@ struct xsk {
 	uint8_t *umem;
 	void *fill_ring, *receive_ring;
 	size_t fill_ring_len, receive_ring_len;
-	uint32_t *receive_producer;
+	uint32_t *receive_producer, *receive_consumer;
 	const void *receive_descs;
 };
 
@@ -64,8 +64,9 @@ int program_pass(const char *name);
 void xsk_open(struct xsk *x, const struct stage *s, uint32_t queue);
 void xsk_close(struct xsk *x);
 
-/* xsk_receive - wait until the first frame has come, at most for timeout_ms, and return
- * its length (0: none), *frame pointing into the socket's memory. */
+/* xsk_receive - wait for the next frame, at most for timeout_ms, and return its length
+ * (0: none), *frame pointing into the socket's memory.  For 16 frames in all: none is
+ * given back. */
 size_t xsk_receive(struct xsk *x, const uint8_t **frame, int timeout_ms);
 
 /* stage_send - put a frame on the wire at steer1. */

@@ -702,7 +702,8 @@ static ssize_t receive_dns(int fd, uint8_t *buffer, size_t len, int timeout_ms)
 	return poll(&wait, 1, timeout_ms) == 1 ? recv(fd, buffer, len, 0) : -1;
 }
 
-/* Over the wire: with a socket the query is the worker's, without it the kernel's. */
+/* Over the wire: with a socket the query is the worker's, whole and with its tags; what
+ * is no query of the worker's, and without the socket also the query, is the kernel's. */
 Test(steer, wire)
 {
 	struct sockaddr_in local = { .sin_family = AF_INET, .sin_port = htons(53) };
@@ -716,17 +717,24 @@ Test(steer, wire)
 	inet_pton(AF_INET, "10.53.0.1", &local.sin_addr);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&local, sizeof(local)) == 0);
+
+	for_families(family) {
+		for (int tags = 0; tags <= 2; tags++) {
+			frame_query(&query, family, tags);
+			stage_send(&stage, query.octets, query.len);
+			cr_assert_eq(xsk_receive(&xsk, &delivered, 2000), query.len);
+			cr_assert_eq(memcmp(delivered, query.octets, query.len), 0);
+		}
+	}
+
 	frame_query(&query, AF_INET, 0);
 	update = query;
 	update.octets[update.dns + 2] = 0x28;
-
-	stage_send(&stage, query.octets, query.len);
-	cr_assert_eq(xsk_receive(&xsk, &delivered, 2000), query.len);
-	cr_assert_eq(memcmp(delivered, query.octets, query.len), 0);
 	stage_send(&stage, update.octets, update.len);
 	len = receive_dns(fd, got, sizeof(got), 2000);
 	cr_assert_eq(len, (ssize_t)(update.len - update.dns));
 	cr_assert_eq(memcmp(got, update.octets + update.dns, (size_t)len), 0);
+	cr_assert_eq(xsk_receive(&xsk, &delivered, 0), 0, "the update came to both");
 
 	xsk_close(&xsk);
 	stage_send(&stage, query.octets, query.len);
