@@ -235,7 +235,7 @@ int request_parse(struct request *q, struct request_fault *f, const char *line, 
 /* root as a line; root is taken over.  The id is JSON of ours (request_parse). */
 static char *reply_line(const struct request *q, json_t *root, size_t *len)
 {
-	char *line = NULL;
+	char *text = NULL, *line;
 	size_t n;
 
 	if (root && q && q->id[0] &&
@@ -244,14 +244,18 @@ static char *reply_line(const struct request *q, json_t *root, size_t *len)
 		return NULL;
 	}
 	if (root)
-		line = json_dumps(root, JSON_COMPACT);
+		text = json_dumps(root, JSON_COMPACT);
 	json_decref(root);
-	if (!line)
+	if (!text)
 		return NULL;
 
-	/* The terminating NUL becomes the newline. */
-	n = strlen(line);
-	line[n] = '\n';
+	n = strlen(text);
+	line = realloc(text, n + 2);
+	if (!line) {
+		free(text);
+		return NULL;
+	}
+	memcpy(line + n, "\n", 2);
 	*len = n + 1;
 	return line;
 }

@@ -141,8 +141,8 @@ int request_parse(struct request *q, struct request_fault *f, const char *line, 
 /* protocol_command_name - as it stands in requests: "zone-add". */
 const char *protocol_command_name(enum protocol_command command);
 
-/* reply_ok, reply_more, reply_error - one line of a reply with its newline, from
- * malloc: the caller's.  `q` gives the id and may be NULL.  `result` and `rows` are
+/* reply_ok, reply_more, reply_error - one line of a reply with its newline (*len
+ * octets; a NUL behind them), from malloc: the caller's.  `q` gives the id and may be NULL.  `result` and `rows` are
  * taken over (their reference is gone afterwards, also after failure).  `details` is
  * taken over likewise and may be NULL.  NULL when memory has ended or result is NULL. */
 char *reply_ok(const struct request *q, json_t *result, size_t *len);

@@ -1059,8 +1059,7 @@ static void read_nodes(struct load *l, const char *text, size_t len)
 
 static void set_default(struct load *l, char **text, const char *value)
 {
-	if (!*text)
-		*text = strdup(value);
+	*text = strdup(value);
 	if (!*text)
 		out_of_memory(l, 0);
 }
@@ -1114,6 +1113,10 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 		.table_memory = UINT64_C(1) << 30,
 	};
 
+	set_default(&l, &l.c->identity, "");
+	set_default(&l, &l.c->version, "Pollux " POLLUX_VERSION);
+	set_default(&l, &l.c->run_directory, "/run/pollux");
+	set_default(&l, &l.c->data_directory, "/var/lib/pollux");
 	set_paths(&l, path);
 	if (l.fault_cnt == 0)
 		check_octets(&l, (const unsigned char *)text, len);
@@ -1121,10 +1124,6 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 		check_events(&l, text, len);
 	if (l.fault_cnt == 0)
 		read_nodes(&l, text, len);
-	set_default(&l, &l.c->identity, "");
-	set_default(&l, &l.c->version, "Pollux " POLLUX_VERSION);
-	set_default(&l, &l.c->run_directory, "/run/pollux");
-	set_default(&l, &l.c->data_directory, "/var/lib/pollux");
 
 	bool good = l.fault_cnt == 0;
 
