@@ -39,6 +39,7 @@ struct query {
 	uint16_t qtype, qclass;
 	uint16_t rcode;        /* already decided (FORMERR, BADVERS, ...), else NOERROR */
 	uint16_t edns_size;    /* the client's payload size, 0 without OPT */
+	uint16_t udp_payload;  /* ours, from the settings: what our OPT says */
 	uint8_t opcode;
 	bool edns, dnssec_ok;
 	bool decided;          /* rcode and nothing else is the answer */
@@ -54,7 +55,10 @@ struct query {
  * max is the most octets an answer may have on this path: over UDP what the
  * port's MTU leaves for a datagram's payload, over TCP 65535.  The smaller of it,
  * the client's EDNS size and settings' udp_payload becomes q->limit (RFC 6891
- * 6.2.5).  VERDICT_ANSWER means: go on with the next stages.
+ * 6.2.5).  VERDICT_ANSWER means: go on with the next stages, also when the rcode
+ * is decided.  With VERDICT_PUNT *q is as complete as with VERDICT_ANSWER, so that
+ * the control process, which gets it for the same messages, can go on from there.
+ * Classes other than IN, ANY (looked up as IN) and CH are decided here.
  */
 enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t *msg,
 			 size_t len, enum transport transport, size_t max);
@@ -68,7 +72,8 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out,
 		    uint16_t *rcode);
 
 /* query_error - an answer with nothing but header, question and OPT (if asked
- * for), as the control process needs for what it takes over.  Returns its length. */
+ * for), as the control process needs for what it takes over.  out may be the
+ * query's own buffer.  Returns its length, at most q->limit. */
 size_t query_error(struct query *q, uint8_t *out, uint16_t rcode);
 
 #endif

@@ -76,7 +76,7 @@ size_t name_unpack(struct name *n, const uint8_t *msg, size_t at, size_t end)
 	size_t start = at; /* of the label sequence being read: it only sinks */
 	size_t after = 0;  /* just past the name where it stood, once known */
 	size_t out = 0;
-	unsigned labels = 0;
+	unsigned labels = 0, pointers = 0;
 
 	for (;;) {
 		if (at >= end)
@@ -85,7 +85,7 @@ size_t name_unpack(struct name *n, const uint8_t *msg, size_t at, size_t end)
 		size_t len = msg[at];
 
 		if ((len & POINTER) == POINTER) {
-			if (end - at < 2)
+			if (end - at < 2 || ++pointers > NAME_MAX_LABELS)
 				return 0;
 			size_t target = (len & ~(size_t)POINTER) << 8 | msg[at + 1];
 

@@ -48,8 +48,9 @@ static inline uint8_t name_suffix(const struct name *n, unsigned labels)
 size_t name_read(struct name *n, const uint8_t *msg, size_t at, size_t end);
 
 /* name_unpack - as name_read, but compressed names are followed: each pointer
- * must point before the label sequence it ends (RFC 1035 4.1.4), so it ends.
- * Returns the offset just past the name where it stood, or 0.
+ * must point before the label sequence it ends (RFC 1035 4.1.4), so it ends, and
+ * there may be no more of them than a name has labels, so it ends soon.  Returns
+ * the offset just past the name where it stood, or 0.
  */
 size_t name_unpack(struct name *n, const uint8_t *msg, size_t at, size_t end);
 

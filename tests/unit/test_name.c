@@ -211,6 +211,22 @@ Test(name, compressed_over_255_octets)
 	cr_assert_eq(name_unpack(&n, msg, first, first + 66), 0);
 }
 
+Test(name, chains_of_pointers_are_bounded)
+{
+	uint8_t msg[2 * 200 + 1] = { 0 };
+	struct name n;
+
+	/* msg[0] is the root name; each pointer points at the one before. */
+	for (unsigned i = 0; i < 200; i++) {
+		msg[1 + 2 * i] = 0xc0 | (i ? (2 * i - 1) >> 8 : 0);
+		msg[2 + 2 * i] = (uint8_t)(i ? 2 * i - 1 : 0);
+	}
+	cr_assert_eq(name_unpack(&n, msg, 1 + 2 * 126, sizeof(msg)), 3 + 2 * 126);
+	cr_assert_eq(n.len, 1);
+	cr_assert_eq(name_unpack(&n, msg, 1 + 2 * 127, sizeof(msg)), 0);
+	cr_assert_eq(name_unpack(&n, msg, 1 + 2 * 199, sizeof(msg)), 0);
+}
+
 /* RFC 4034 section 6.1, in order. */
 static const char *const canonical[] = {
 	"example", "a.example", "yljkjljk.a.example", "Z.a.example", "zABC.a.EXAMPLE",

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* query.c - check a DNS query; write the answers that need no data.  See answer.h.
+ *
+ * Where the standards leave a choice, or servers take one, this follows what two
+ * of NSD 4.6, Knot 3.2 and BIND 9.18 do, which they were asked, message by message:
+ *
+ *  - Records in the answer and authority sections and unknown ones among the
+ *    additional are read past and ignored (Knot, BIND), but their RDATA must be
+ *    sound.  Owner names are not followed through pointers, and records of classes
+ *    other than IN not looked into: that costs time and decides nothing.
+ *  - Octets after the last record are ignored (NSD, BIND).
+ *  - AA, TC, RA, Z and the rcode of a query are ignored (Knot, BIND).
+ *  - An OPT that is malformed, not owned by the root, second, or not in the
+ *    additional section is FORMERR, and the answer then has none; the same holds
+ *    for any malformed record.  Malformed options are FORMERR even when the version
+ *    is not 0 (Knot, BIND).
+ *  - A query without a question is FORMERR (RFC 9619) with an OPT if it had one
+ *    (Knot, BIND).
+ *  - Opcodes other than QUERY get NOTIMP, or BADVERS if they ask for that (Knot,
+ *    BIND), and an OPT if they had one.
+ *  - AXFR over UDP is NOTIMP (NSD, Knot); RFC 5936 4.2 leaves it undefined.
+ *  - Types that are never data (0, OPT, TSIG, MAILB, ...) are looked up like others
+ *    (NSD, Knot, for 0 NSD and BIND).
+ *  - Class ANY is looked up in IN (NSD, Knot); other classes but CH are REFUSED
+ *    (NSD, Knot).
+ */
+#include "answer.h"
+
+#include <string.h>
+
+#include "name_hash.h"
+#include "rrtype.h"
+#include "write.h"
+
+#define FLAG_QR 0x80      /* in octet 2 */
+#define FLAG_AA 0x04
+#define FLAG_RD 0x01
+#define OPCODE_MASK 0x78
+#define FLAG_DO 0x8000    /* in the OPT's TTL (RFC 3225) */
+
+#define UDP_PAYLOAD_DEFAULT 1232 /* fits the smallest IPv6 MTU: 1280 - 40 - 8 */
+
+/* A record of the query.  Offsets into the message. */
+struct record_view {
+	size_t owner, rdata;
+	uint16_t type, class, rdata_len;
+	uint32_t ttl;
+};
+
+/* record_read - the record at msg[at]; returns the offset just past it, 0 if it
+ * is cut short or its owner malformed. */
+static size_t record_read(struct record_view *v, const uint8_t *msg, size_t at, size_t end)
+{
+	v->owner = at;
+	at = name_skip(msg, at, end);
+	if (at == 0 || end - at < 10)
+		return 0;
+	v->type = get16(msg + at);
+	v->class = get16(msg + at + 2);
+	v->ttl = (uint32_t)get16(msg + at + 4) << 16 | get16(msg + at + 6);
+	v->rdata_len = get16(msg + at + 8);
+	v->rdata = at + 10;
+	if (v->rdata_len > end - v->rdata)
+		return 0;
+	return v->rdata + v->rdata_len;
+}
+
+/* compressible_sound - is RDATA of a type whose names may be compressed as long as
+ * its fields?  Those types have numbers and names only (RFC 1035 section 3.3). */
+static bool compressible_sound(const uint8_t *field, const uint8_t *msg,
+			       const struct record_view *v)
+{
+	size_t at = v->rdata, end = v->rdata + v->rdata_len;
+
+	for (; *field != RD_END; field++) {
+		size_t size = *field == RD_16 ? 2 : 4;
+
+		if (*field == RD_NAME_C) {
+			at = name_skip(msg, at, end);
+			if (at == 0)
+				return false;
+		} else {
+			if (end - at < size)
+				return false;
+			at += size;
+		}
+	}
+	return at == end;
+}
+
+static bool rdata_sound(const uint8_t *msg, const struct record_view *v)
+{
+	const uint8_t *fields = rrtype_fields(v->type);
+
+	if (!fields || v->class != CLASS_IN)
+		return true;
+	for (const uint8_t *f = fields; *f != RD_END; f++)
+		if (*f == RD_NAME_C)
+			return compressible_sound(fields, msg, v);
+	return rdata_check(v->type, msg + v->rdata, v->rdata_len) == NULL;
+}
+
+/* options_sound - do the OPT's options fill its RDATA (RFC 6891 6.1.2)? */
+static bool options_sound(const uint8_t *in, size_t left)
+{
+	while (left > 0) {
+		if (left < 4)
+			return false;
+		size_t len = 4u + get16(in + 2);
+
+		if (len > left)
+			return false;
+		in += len;
+		left -= len;
+	}
+	return true;
+}
+
+/* tsig_sound - RFC 8945 4.2: algorithm, time, fudge, MAC, original ID, error and
+ * other data fill the RDATA, and the class is ANY. */
+static bool tsig_sound(const uint8_t *msg, const struct record_view *v)
+{
+	size_t end = v->rdata + v->rdata_len;
+	size_t at = name_skip(msg, v->rdata, end);
+
+	if (v->class != CLASS_ANY || at == 0 || end - at < 10)
+		return false;
+	size_t mac = get16(msg + at + 8);
+
+	at += 10;
+	if (mac > end - at || end - at - mac < 6)
+		return false;
+	at += mac + 6;
+	return get16(msg + at - 2) == end - at;
+}
+
+/* sections_read - check all records behind the question at msg[at], take the OPT
+ * from among them, and see whether the last is a TSIG.  Returns NOERROR, FORMERR
+ * (then q has no OPT) or BADVERS. */
+static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
+{
+	const uint8_t *msg = q->msg;
+	unsigned before = (unsigned)get16(msg + 6) + get16(msg + 8);
+	unsigned cnt = before + get16(msg + 10); /* of all sections */
+	bool opt = false, dnssec_ok = false;
+	uint16_t size = 0;
+	uint8_t version = 0;
+
+	*tsig = false;
+	for (unsigned i = 0; i < cnt; i++) {
+		struct record_view v;
+
+		at = record_read(&v, msg, at, q->len);
+		if (at == 0)
+			return RCODE_FORMERR;
+		if (v.type == TYPE_OPT) {
+			/* One, in the additional section, owned by the root
+			 * (RFC 6891 6.1.1, 6.1.2). */
+			if (opt || i < before || msg[v.owner] != 0 ||
+			    !options_sound(msg + v.rdata, v.rdata_len))
+				return RCODE_FORMERR;
+			opt = true;
+			size = v.class;
+			version = (uint8_t)(v.ttl >> 16);
+			dnssec_ok = v.ttl & FLAG_DO;
+		} else if (v.type == TYPE_TSIG) {
+			/* The last additional record (RFC 8945 5.1). */
+			if (i < before || i != cnt - 1 || !tsig_sound(msg, &v))
+				return RCODE_FORMERR;
+			*tsig = true;
+		} else if (!rdata_sound(msg, &v)) {
+			return RCODE_FORMERR;
+		}
+	}
+	q->edns = opt;
+	q->edns_size = size;
+	q->dnssec_ok = dnssec_ok;
+	/* Version 0 is all there is (RFC 6891 6.1.3). */
+	return version > 0 ? RCODE_BADVERS : RCODE_NOERROR;
+}
+
+/* question_read - take the one question.  False if it is malformed. */
+static bool question_read(struct query *q)
+{
+	size_t at = name_read(&q->qname, q->msg, DNS_HEADER, q->len);
+
+	if (at == 0 || q->len - at < 4)
+		return false;
+	q->qtype = get16(q->msg + at);
+	q->qclass = get16(q->msg + at + 2);
+	q->question_end = (uint16_t)(at + 4);
+	return true;
+}
+
+/* limit_set - octets that the answer may have: over UDP what the client takes, at
+ * least 512 (RFC 6891 6.2.3), but no more than we want to send. */
+static void limit_set(struct query *q, size_t max)
+{
+	size_t limit = UINT16_MAX;
+
+	if (q->transport == TRANSPORT_UDP) {
+		limit = q->edns_size < q->udp_payload ? q->edns_size : q->udp_payload;
+		if (limit < DNS_UDP_MIN)
+			limit = DNS_UDP_MIN;
+	}
+	q->limit = (uint16_t)(max < limit ? max : limit);
+}
+
+static enum verdict decide(struct query *q, uint16_t rcode)
+{
+	q->decided = true;
+	q->rcode = rcode;
+	return VERDICT_ANSWER;
+}
+
+/* query_read - the message itself: header, question, records.  Returns whether
+ * all is well; if not, the rcode is decided. */
+static bool query_read(struct query *q, bool *tsig)
+{
+	uint16_t question_cnt = get16(q->msg + 4);
+	bool asked = question_cnt == 1 && question_read(q);
+	uint16_t fault = RCODE_FORMERR;
+
+	/* What stands behind a question that cannot be read cannot be found. */
+	if (asked || question_cnt == 0)
+		fault = sections_read(q, q->question_end, tsig);
+	if (q->opcode != OPCODE_QUERY) {
+		decide(q, fault == RCODE_BADVERS ? RCODE_BADVERS : RCODE_NOTIMP);
+		return false;
+	}
+	/* One question, neither more nor less (RFC 9619). */
+	if (fault == RCODE_NOERROR && !asked)
+		fault = RCODE_FORMERR;
+	if (fault != RCODE_NOERROR) {
+		decide(q, fault);
+		return false;
+	}
+	return true;
+}
+
+enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t *msg,
+			 size_t len, enum transport transport, size_t max)
+{
+	const struct settings *settings = reader_settings(r);
+	bool tsig = false;
+
+	if (len < DNS_HEADER || len > UINT16_MAX || msg[2] & FLAG_QR)
+		return VERDICT_DROP;
+	q->msg = msg;
+	q->len = (uint16_t)len;
+	q->question_end = DNS_HEADER;
+	q->qtype = q->qclass = 0;
+	q->rcode = RCODE_NOERROR;
+	q->edns_size = 0;
+	q->udp_payload = settings ? settings->udp_payload : UDP_PAYLOAD_DEFAULT;
+	q->opcode = (msg[2] & OPCODE_MASK) >> 3;
+	q->edns = q->dnssec_ok = q->decided = false;
+	q->transport = transport;
+	q->hash = 0;
+	q->qname.len = 0;
+	q->hint = 0;
+
+	bool sound = query_read(q, &tsig);
+
+	limit_set(q, max);
+	if (!sound)
+		return VERDICT_ANSWER;
+	if (tsig)
+		return VERDICT_PUNT;
+	if (q->qclass == CLASS_CH)
+		return VERDICT_ANSWER;
+	if (q->qclass != CLASS_IN && q->qclass != CLASS_ANY)
+		return decide(q, RCODE_REFUSED);
+	if (q->qtype == TYPE_IXFR)
+		return VERDICT_PUNT;
+	if (q->qtype == TYPE_AXFR)
+		return transport == TRANSPORT_TCP ? VERDICT_PUNT : decide(q, RCODE_NOTIMP);
+
+	q->hash = name_hash(arena_map_head(&r->map)->secret, q->qname.wire, q->qname.len);
+	return VERDICT_ANSWER;
+}
+
+void answer_header(const struct query *q, uint8_t *out, uint16_t rcode, bool aa)
+{
+	const uint8_t *msg = q->msg;
+
+	out[0] = msg[0];
+	out[1] = msg[1];
+	out[2] = (uint8_t)(FLAG_QR | (msg[2] & (OPCODE_MASK | FLAG_RD)) | (aa ? FLAG_AA : 0));
+	out[3] = rcode & 15;
+	put16(out + 4, q->question_end > DNS_HEADER);
+	memset(out + 6, 0, 6);
+	if (out != msg)
+		memcpy(out + DNS_HEADER, msg + DNS_HEADER, q->question_end - DNS_HEADER);
+}
+
+size_t answer_opt(const struct query *q, uint8_t *out, size_t at, uint16_t rcode)
+{
+	if (!q->edns)
+		return at;
+	out[at] = 0;
+	put16(out + at + 1, TYPE_OPT);
+	put16(out + at + 3, q->udp_payload);
+	out[at + 5] = (uint8_t)(rcode >> 4); /* RFC 6891 6.1.3 */
+	out[at + 6] = 0;
+	put16(out + at + 7, q->dnssec_ok ? FLAG_DO : 0);
+	put16(out + at + 9, 0);
+	put16(out + 10, (uint16_t)(get16(out + 10) + 1));
+	return at + OPT_LEN;
+}
+
+size_t query_error(struct query *q, uint8_t *out, uint16_t rcode)
+{
+	/* Only a path narrower than any IP has would not take the question. */
+	if (q->question_end + (q->edns ? OPT_LEN : 0u) > q->limit) {
+		q->question_end = DNS_HEADER;
+		q->edns = false;
+	}
+	answer_header(q, out, rcode, false);
+	return answer_opt(q, out, q->question_end, rcode);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* write.h - what the answer library's own files share for writing answers.
+ *
+ * `out` may be the query's own buffer in all of them: what an answer repeats of
+ * the query lies at the same place in both.
+ */
+#ifndef POLLUX_WRITE_H
+#define POLLUX_WRITE_H
+
+#include "answer.h"
+
+#define OPT_LEN 11 /* octets of an OPT record without options (RFC 6891 6.1.2) */
+
+static inline uint16_t get16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline void put16(uint8_t *at, uint16_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+/* reader_settings - the settings that answers depend on, or NULL when none were
+ * ever committed.  Good until reader_end. */
+static inline const struct settings *reader_settings(const struct reader *r)
+{
+	/* Acquire pairs with the writer's release of a complete block. */
+	ref at = atomic_load_explicit(&arena_map_head(&r->map)->settings,
+				      memory_order_acquire);
+
+	return at ? arena_at(r->map.base, at) : NULL;
+}
+
+/* answer_header - write the header and, if q has one, the question as it was
+ * asked into out[0..q->question_end).  ID, opcode and RD are the query's, QR is
+ * set, TC, RA, Z, AD and CD are clear, the other sections' counts are 0. */
+void answer_header(const struct query *q, uint8_t *out, uint16_t rcode, bool aa);
+
+/* answer_opt - when the query had an OPT, append ours at out[at..at+OPT_LEN) with
+ * the upper bits of rcode, and count it in ARCOUNT.  The caller has kept the room.
+ * Returns the answer's new length. */
+size_t answer_opt(const struct query *q, uint8_t *out, size_t at, uint16_t rcode);
+
+/* chaos_answer - the whole answer to a query of class CH: the server's identity
+ * and version (RFC 4892) from the settings, else REFUSED.  Returns its length, at
+ * most q->limit; *rcode is what it says. */
+size_t chaos_answer(const struct reader *r, struct query *q, uint8_t *out,
+		    uint16_t *rcode);
+
+#endif
