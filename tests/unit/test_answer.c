@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Answers of every kind, as text.  What peers agree on is also compared with them by
+ * tests/differential; here stand the rules one by one. */
+#include <criterion/criterion.h>
+
+#include "answers.h"
+
+static const char zone[] =
+	"$TTL 300\n"
+	"@ 3600 SOA ns1 host 7 1800 900 604800 60\n"
+	"@ NS ns1\n@ NS ns.other.test.\n@ MX 10 mail\n@ MX 20 mx.mail\n"
+	"ns1 A 192.0.2.1\nns1 AAAA 2001:db8::1\n"
+	"mail A 192.0.2.2\n"
+	"www A 192.0.2.3\nwww A 192.0.2.4\nwww TXT \"hello\"\n"
+	"alias CNAME www\nalias2 CNAME alias\nout CNAME elsewhere.test.\nnone CNAME nothing\n"
+	"loop1 CNAME loop2\nloop2 CNAME loop1\n"
+	"deep.a.b A 192.0.2.5\n"
+	"*.wild TXT \"star\"\n*.wild MX 5 mail\n"
+	"exists.wild A 192.0.2.6\nsub.ent.wild A 192.0.2.7\n"
+	"*.cwild CNAME www\n"
+	"cut NS ns.cut\ncut NS ns.sib\ncut NS ns1\ncut DS 1 8 2 "
+	"0000000000000000000000000000000000000000000000000000000000000000\n"
+	"ns.cut A 192.0.2.8\nns.cut AAAA 2001:db8::8\nbelow.cut TXT \"occluded\"\n"
+	"sib NS ns.sib\nns.sib A 192.0.2.9\n"
+	"lame NS ns.elsewhere.test.\n"
+	"d DNAME target.test.\nd TXT \"owner\"\n"
+	"into DNAME a.b\n"
+	"odd TYPE65280 \\# 3 010203\n";
+
+static struct lab lab;
+
+static void open_zones(void)
+{
+	lab_open(&lab);
+	lab_put(&lab, "example.", zone);
+	lab_put(&lab, "elsewhere.test.", "@ 60 SOA . . 1 1 1 1 30\n@ 60 NS ns\nns 60 A 192.0.2.99\n"
+		"@ 60 TXT there\n");
+}
+
+static const char *ask(const char *qname, uint16_t qtype, uint16_t edns, enum transport transport)
+{
+	uint8_t msg[512];
+	static uint8_t out[1 << 16];
+	size_t len = question(msg, qname, qtype, edns);
+
+	len = answer_in(&lab, msg, len, transport, transport == TRANSPORT_TCP ? 65535 : 1452, out);
+	cr_assert(len >= DNS_HEADER);
+	const char *text = answer_text(out, len);
+
+	cr_assert_not_null(text, "%s: malformed answer", qname);
+	return text;
+}
+
+static void expect(const char *qname, uint16_t qtype, const char *want)
+{
+	const char *got = ask(qname, qtype, 1232, TRANSPORT_UDP);
+
+	cr_expect_str_eq(got, want, "%s type %u:\ngot:\n%swant:\n%s", qname, qtype, got, want);
+}
+
+#define SOA "ns example. 60 IN SOA ns1.example. host.example. 7 1800 900 604800 60\n"
+#define DSHEX "0000000000000000000000000000000000000000000000000000000000000000"
+#define WWW "an www.example. 300 IN A 192.0.2.3\nan www.example. 300 IN A 192.0.2.4\n"
+
+Test(answer, positive, .init = open_zones)
+{
+	expect("www.example.", TYPE_A, "NOERROR aa\n" WWW);
+	expect("WWW.eXample.", TYPE_TXT, "NOERROR aa\nan www.example. 300 IN TXT \"hello\"\n");
+	expect("example.", TYPE_MX, "NOERROR aa\nan example. 300 IN MX 10 mail.example.\n"
+	       "an example. 300 IN MX 20 mx.mail.example.\n");
+	expect("odd.example.", 65280, "NOERROR aa\nan odd.example. 300 IN TYPE65280 \\# 3 010203\n");
+	expect("d.example.", TYPE_TXT, "NOERROR aa\nan d.example. 300 IN TXT \"owner\"\n");
+	/* Who asks for name servers is told their addresses. */
+	expect("example.", TYPE_NS, "NOERROR aa\nan example. 300 IN NS ns.other.test.\n"
+	       "an example. 300 IN NS ns1.example.\nar ns1.example. 300 IN A 192.0.2.1\n"
+	       "ar ns1.example. 300 IN AAAA 2001:db8::1\n");
+}
+
+/* RFC 2308 sections 2 and 3. */
+Test(answer, negative, .init = open_zones)
+{
+	expect("www.example.", TYPE_AAAA, "NOERROR aa\n" SOA);
+	expect("nothing.example.", TYPE_A, "NXDOMAIN aa\n" SOA);
+	expect("x.www.example.", TYPE_A, "NXDOMAIN aa\n" SOA);
+	expect("a.b.example.", TYPE_A, "NOERROR aa\n" SOA);
+	expect("b.example.", TYPE_ANY, "NOERROR aa\n" SOA);
+	expect("c.b.example.", TYPE_A, "NXDOMAIN aa\n" SOA);
+}
+
+/* RFC 6604. */
+Test(answer, chains, .init = open_zones)
+{
+	expect("alias.example.", TYPE_A, "NOERROR aa\nan alias.example. 300 IN CNAME www.example.\n" WWW);
+	expect("alias2.example.", TYPE_A, "NOERROR aa\nan alias2.example. 300 IN CNAME alias.example.\n"
+	       "an alias.example. 300 IN CNAME www.example.\n" WWW);
+	expect("alias.example.", TYPE_CNAME, "NOERROR aa\nan alias.example. 300 IN CNAME www.example.\n");
+	expect("alias.example.", TYPE_AAAA, "NOERROR aa\nan alias.example. 300 IN CNAME www.example.\n" SOA);
+	expect("none.example.", TYPE_A, "NXDOMAIN aa\nan none.example. 300 IN CNAME nothing.example.\n" SOA);
+	expect("out.example.", TYPE_TXT, "NOERROR aa\nan out.example. 300 IN CNAME elsewhere.test.\n"
+	       "an elsewhere.test. 60 IN TXT \"there\"\n");
+	expect("loop1.example.", TYPE_A, "NOERROR aa\nan loop1.example. 300 IN CNAME loop2.example.\n"
+	       "an loop2.example. 300 IN CNAME loop1.example.\n");
+}
+
+/* RFC 4592: expansion, and what hides a wildcard. */
+Test(answer, wildcards, .init = open_zones)
+{
+	expect("x.wild.example.", TYPE_TXT, "NOERROR aa\nan x.wild.example. 300 IN TXT \"star\"\n");
+	expect("x.y.wild.example.", TYPE_MX, "NOERROR aa\nan x.y.wild.example. 300 IN MX 5 mail.example.\n");
+	expect("*.wild.example.", TYPE_TXT, "NOERROR aa\nan *.wild.example. 300 IN TXT \"star\"\n");
+	expect("x.wild.example.", TYPE_A, "NOERROR aa\n" SOA);
+	expect("exists.wild.example.", TYPE_TXT, "NOERROR aa\n" SOA);
+	expect("x.exists.wild.example.", TYPE_TXT, "NXDOMAIN aa\n" SOA);
+	expect("ent.wild.example.", TYPE_TXT, "NOERROR aa\n" SOA);
+	expect("y.ent.wild.example.", TYPE_TXT, "NXDOMAIN aa\n" SOA);
+	expect("x.*.wild.example.", TYPE_TXT, "NXDOMAIN aa\n" SOA);
+	expect("x.cwild.example.", TYPE_A, "NOERROR aa\nan x.cwild.example. 300 IN CNAME www.example.\n" WWW);
+}
+
+#define CUT "ns cut.example. 300 IN NS ns.cut.example.\nns cut.example. 300 IN NS ns.sib.example.\n" \
+	"ns cut.example. 300 IN NS ns1.example.\nar ns.cut.example. 300 IN A 192.0.2.8\n" \
+	"ar ns.cut.example. 300 IN AAAA 2001:db8::8\nar ns.sib.example. 300 IN A 192.0.2.9\n" \
+	"ar ns1.example. 300 IN A 192.0.2.1\nar ns1.example. 300 IN AAAA 2001:db8::1\n"
+
+Test(answer, referrals, .init = open_zones)
+{
+	expect("cut.example.", TYPE_A, "NOERROR\n" CUT);
+	expect("cut.example.", TYPE_NS, "NOERROR\n" CUT);
+	expect("www.x.cut.example.", TYPE_A, "NOERROR\n" CUT);
+	expect("below.cut.example.", TYPE_TXT, "NOERROR\n" CUT);
+	expect("ns.cut.example.", TYPE_A, "NOERROR\n" CUT);
+	expect("cut.example.", TYPE_DS, "NOERROR aa\nan cut.example. 300 IN DS 1 8 2 " DSHEX "\n");
+	expect("sib.example.", TYPE_DS, "NOERROR aa\n" SOA);
+	expect("x.lame.example.", TYPE_A, "NOERROR\nns lame.example. 300 IN NS ns.elsewhere.test.\n");
+}
+
+/* Parent and child both loaded, in either order: the child answers but for DS. */
+Test(answer, parent_and_child, .init = open_zones)
+{
+	static const char child[] = "@ 60 SOA . . 1 1 1 1 30\n@ 60 NS ns\nns 60 A 192.0.2.50\n"
+				    "@ 60 TXT child\n";
+	for (int round = 0; round < 2; round++) {
+		lab_put(&lab, "cut.example.", child);
+		expect("cut.example.", TYPE_TXT, "NOERROR aa\nan cut.example. 60 IN TXT \"child\"\n");
+		expect("below.cut.example.", TYPE_TXT, "NXDOMAIN aa\nns cut.example. 30 IN SOA . . 1 1 1 1 30\n");
+		expect("cut.example.", TYPE_DS, "NOERROR aa\nan cut.example. 300 IN DS 1 8 2 " DSHEX "\n");
+		expect("ns.cut.example.", TYPE_A, "NOERROR aa\nan ns.cut.example. 60 IN A 192.0.2.50\n");
+		/* The other order: child first. */
+		db_destroy(lab.db);
+		lab_open(&lab);
+		lab_put(&lab, "cut.example.", child);
+		expect("cut.example.", TYPE_DS, "NOERROR aa\nns cut.example. 30 IN SOA . . 1 1 1 1 30\n");
+		lab_put(&lab, "example.", zone);
+	}
+}
+
+/* RFC 6672. */
+Test(answer, dname, .init = open_zones)
+{
+	expect("x.d.example.", TYPE_A, "NOERROR aa\nan d.example. 300 IN DNAME target.test.\n"
+	       "an x.d.example. 300 IN CNAME x.target.test.\n");
+	expect("deep.into.example.", TYPE_A, "NOERROR aa\nan into.example. 300 IN DNAME a.b.example.\n"
+	       "an deep.into.example. 300 IN CNAME deep.a.b.example.\nan deep.a.b.example. 300 IN A 192.0.2.5\n");
+	expect("y.into.example.", TYPE_A, "NXDOMAIN aa\nan into.example. 300 IN DNAME a.b.example.\n"
+	       "an y.into.example. 300 IN CNAME y.a.b.example.\n" SOA);
+	expect("d.example.", TYPE_DNAME, "NOERROR aa\nan d.example. 300 IN DNAME target.test.\n");
+#define L63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
+	expect(L63 L63 L63 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb.d.example.", TYPE_A,
+	       "YXDOMAIN aa\nan d.example. 300 IN DNAME target.test.\n");
+}
+
+Test(answer, outside, .init = open_zones)
+{
+	expect("www.example.org.", TYPE_A, "REFUSED\n");
+	expect(".", TYPE_NS, "REFUSED\n");
+	expect("test.", TYPE_A, "REFUSED\n");
+}
+
+/* RFC 8482 over UDP, everything over TCP. */
+Test(answer, any, .init = open_zones)
+{
+	expect("www.example.", TYPE_ANY, "NOERROR aa\n" WWW);
+	cr_assert_str_eq(ask("www.example.", TYPE_ANY, 0, TRANSPORT_TCP),
+			 "NOERROR aa\n" WWW "an www.example. 300 IN TXT \"hello\"\n");
+}
+
+static void put_large(unsigned mx_cnt)
+{
+	static char text[1 << 20];
+	char *p = text;
+
+	p += sprintf(p, "@ 60 SOA . . 1 1 1 1 30\n@ 60 NS ns.sub\n");
+	for (unsigned i = 0; i < mx_cnt; i++)
+		p += sprintf(p, "many 60 MX %u host%u.many\n@ 60 NS host%u.x\n", i, i, i);
+	p += sprintf(p, "c 60 CNAME many\nsub 60 NS ns.sub\nns.sub 60 A 192.0.2.1\n");
+	for (unsigned i = 0; i < 60; i++)
+		p += sprintf(p, "ns.sub 60 A 192.0.3.%u\n", i);
+	lab_put(&lab, "large.", text);
+}
+
+/* Whole RRsets or none (RFC 2181 section 9), within every limit. */
+Test(answer, truncation, .init = open_zones)
+{
+	put_large(40);
+	cr_assert_str_eq(ask("many.large.", TYPE_MX, 0, TRANSPORT_UDP), "NOERROR aa tc\n");
+	cr_assert(strstr(ask("many.large.", TYPE_MX, 1232, TRANSPORT_UDP), "host39"));
+	cr_assert(strstr(ask("many.large.", TYPE_MX, 65535, TRANSPORT_UDP), "host39"));
+	/* In-domain glue is required (RFC 9471 section 3.1). */
+	cr_assert_str_eq(ask("x.sub.large.", TYPE_A, 0, TRANSPORT_UDP),
+			 "NOERROR tc\nns sub.large. 60 IN NS ns.sub.large.\n");
+	cr_assert(strstr(ask("x.sub.large.", TYPE_A, 1232, TRANSPORT_UDP), "192.0.3.59"));
+	/* A chain keeps what fits. */
+	cr_assert_str_eq(ask("c.large.", TYPE_MX, 0, TRANSPORT_UDP),
+			 "NOERROR aa tc\nan c.large. 60 IN CNAME many.large.\n");
+
+	uint8_t msg[512], out[65535];
+	size_t len = question(msg, "many.large.", TYPE_MX, 1232);
+
+	for (size_t max = 512; max < 1300; max++) {
+		size_t n = answer_in(&lab, msg, len, TRANSPORT_UDP, max, out);
+
+		cr_assert(n <= max && answer_text(out, n));
+	}
+}
+
+/* Beyond 16 KiB no pointer reaches; names are then written out. */
+Test(answer, beyond_pointers, .init = open_zones)
+{
+	put_large(2000);
+	const char *text = ask("c.large.", TYPE_MX, 0, TRANSPORT_TCP);
+
+	cr_assert(strstr(text, "an many.large. 60 IN MX 1999 host1999.many.large.\n"));
+	text = ask("large.", TYPE_ANY, 0, TRANSPORT_TCP);
+	cr_assert(strstr(text, "host1999.x.large."));
+}
+
+/* The same octets whether the answer goes to a buffer of its own or the query's. */
+Test(answer, in_place, .init = open_zones)
+{
+	static const char *const names[] = { "www.example.", "X.d.example.", "cut.example.", "no.example.",
+					     "alias2.example.", "q.wild.example.", "example.org." };
+	for (unsigned i = 0; i < 7; i++) {
+		uint8_t msg[1500], out[1500];
+		size_t len = question(msg, names[i], TYPE_A, 1232), n, k;
+
+		n = answer_in(&lab, msg, len, TRANSPORT_UDP, 1452, out);
+		k = answer_in(&lab, msg, len, TRANSPORT_UDP, 1452, msg);
+		cr_assert_eq(n, k);
+		cr_assert_eq(memcmp(msg, out, n), 0, "%s", names[i]);
+	}
+}
+
+/* Names in an answer point at the question and at each other as far as they can. */
+Test(answer, compression, .init = open_zones)
+{
+	uint8_t msg[512], out[1500];
+	size_t len = question(msg, "example.", TYPE_MX, 0);
+
+	/* header, question 13, MX mail (2+10+2+5+2), MX mx.mail (2+10+2+3+2) */
+	cr_assert_eq(answer_in(&lab, msg, len, TRANSPORT_UDP, 1452, out), 12 + 13 + 21 + 19);
+	lab_put(&lab, ".", "@ 60 SOA a. b. 1 1 1 1 30\n@ 60 NS a.\n@ 60 NS b.a.\na. 60 A 192.0.2.1\n");
+	len = question(msg, ".", TYPE_NS, 0);
+	/* header, question 5, NS a. (1+10+3), NS b.a. (1+10+2+2), A (2+10+4) */
+	cr_assert_eq(answer_in(&lab, msg, len, TRANSPORT_UDP, 1452, out), 12 + 5 + 14 + 15 + 16);
+}
