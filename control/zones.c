@@ -13,6 +13,7 @@
 #define RECLAIM_PERIOD_NS (20 * NS / 1000) /* while memory waits for readers to pass */
 #define FULL_WAIT_NS (NS / 2)   /* for memory to come free before "arena full" is final */
 #define STOP_WAIT_NS (3 * NS)
+#define STOPPING "pollux-control is stopping"
 
 enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL };
 
@@ -25,6 +26,8 @@ struct job {
 	void *arg;
 	int error;
 	char text[ZONES_TEXT];
+	char *fault[ZONES_FAULTS];
+	size_t fault_cnt;
 };
 
 struct queue { struct job *head, **tail; };
@@ -78,6 +81,8 @@ static struct job *queue_pop(struct queue *q)
 
 static void job_free(struct job *j)
 {
+	for (size_t i = 0; i < j->fault_cnt; i++)
+		free(j->fault[i]);
 	free(j->file);
 	free(j);
 }
@@ -193,17 +198,24 @@ static void registry_remove(struct zones *z, struct zone_entry *e)
 
 /* ---- loading: the writer thread ---- */
 
+/* The faults of one zone on their way into its job. */
 struct faults {
-	char text[ZONES_TEXT]; /* the first one */
+	struct job *job;
 	unsigned cnt;
+	char text[ZONES_TEXT]; /* the first one */
 };
 
 static void on_fault(void *arg, const char *text)
 {
 	struct faults *f = arg;
+	struct job *j = f->job;
 
 	if (f->cnt++ == 0)
 		snprintf(f->text, sizeof(f->text), "%s", text);
+	if (j->fault_cnt < ZONES_FAULTS) {
+		j->fault[j->fault_cnt] = strdup(text);
+		j->fault_cnt += j->fault[j->fault_cnt] != NULL;
+	}
 	log_error("%s", text);
 }
 
@@ -291,38 +303,50 @@ static void explain(int error, char *text)
 	}
 }
 
-/* Reads the zone's file and publishes it.  On failure what stood stays. */
-static int put_zone(struct zones *z, const struct name *domain, const char *file, char *text)
+/* Reads the zone's file.  On failure j->text says why. */
+static int read_zone(struct job *j, struct records *rs, const struct name *domain, const char *file)
 {
-	struct faults faults = {0};
+	struct faults faults = {.job = j};
+	int error = zonefile_read(rs, domain, file, on_fault, &faults);
+
+	if (!error)
+		return 0;
+	if (faults.cnt > 1)
+		snprintf(j->text, ZONES_TEXT, "%.400s (and %u more)", faults.text, faults.cnt - 1);
+	else if (faults.cnt == 1)
+		snprintf(j->text, ZONES_TEXT, "%s", faults.text);
+	else
+		explain(error, j->text);
+	return error == -EINVAL || error == -ENOMEM ? error : -EIO;
+}
+
+/* Reads the zone's file and publishes it.  On failure what stood stays. */
+static int put_zone(struct zones *z, struct job *j, const struct name *domain, const char *file)
+{
 	struct records rs;
 
 	records_init(&rs);
 
-	int error = zonefile_read(&rs, domain, file, on_fault, &faults);
+	int error = read_zone(j, &rs, domain, file);
 
 	if (!error) {
 		error = try_put(z, domain, &rs);
 		if (error == -ENOSPC && wait_for_memory(z))
 			error = try_put(z, domain, &rs);
+		if (error)
+			explain(error, j->text);
 	}
 	records_free(&rs);
-	if (error && faults.cnt > 1)
-		snprintf(text, ZONES_TEXT, "%.400s (and %u more)", faults.text, faults.cnt - 1);
-	else if (error && faults.cnt == 1)
-		snprintf(text, ZONES_TEXT, "%s", faults.text);
-	else if (error)
-		explain(error, text);
 	return error;
 }
 
 /* Loads an entry's zone anew and notes how that went. */
-static int load_entry(struct zones *z, struct zone_entry *e, char *text)
+static int load_entry(struct zones *z, struct job *j, struct zone_entry *e)
 {
 	char domain[NAME_TEXT_MAX];
 	struct zone_info info = {0};
 	uint64_t start = uv_hrtime();
-	int error = put_zone(z, &e->domain, e->file, text);
+	int error = put_zone(z, j, &e->domain, e->file);
 	uint64_t took = uv_hrtime() - start;
 
 	name_to_text(domain, e->domain.wire);
@@ -332,16 +356,16 @@ static int load_entry(struct zones *z, struct zone_entry *e, char *text)
 		reader_zone(&z->reader, &e->domain, &info);
 		reader_end(&z->reader);
 		reader_offline(&z->reader);
-		snprintf(text, ZONES_TEXT,
+		snprintf(j->text, ZONES_TEXT,
 			 "zone %.256s serial %u, %llu names, %llu records, %.3f s", domain,
 			 info.serial, (unsigned long long)info.names,
 			 (unsigned long long)info.records, (double)took / 1e9);
-		log_info("%s", text);
+		log_info("%s", j->text);
 	}
 
 	uv_mutex_lock(&z->mutex);
 	if (error) {
-		snprintf(e->error, sizeof(e->error), "%s", text);
+		snprintf(e->error, sizeof(e->error), "%s", j->text);
 		if (e->state != ZONE_LOADED)
 			e->state = ZONE_BAD;
 	} else {
@@ -356,7 +380,7 @@ static int load_entry(struct zones *z, struct zone_entry *e, char *text)
 	uv_mutex_unlock(&z->mutex);
 	if (error)
 		log_error("zone %s %s: %s", domain, e->state == ZONE_LOADED ?
-			  "keeps its old data" : "is not served", text);
+			  "keeps its old data" : "is not served", j->text);
 	return error;
 }
 
@@ -387,34 +411,35 @@ static int load_settings(struct zones *z)
 	return txn_commit(t, &version);
 }
 
-static int load_every(struct zones *z, char *text)
+static int load_every(struct zones *z, struct job *j)
 {
+	char first[ZONES_TEXT] = "";
 	size_t bad = 0;
 	int error = 0;
-	char one[ZONES_TEXT];
 
 	/* Only this thread adds and removes, so the places stay. */
 	for (size_t i = 0; i < z->cnt; i++) {
 		if (stopping(z)) {
-			snprintf(text, ZONES_TEXT, "pollux-control is stopping");
+			snprintf(j->text, ZONES_TEXT, STOPPING);
 			return -ECANCELED;
 		}
 
-		int result = load_entry(z, z->zone[i], one);
+		int result = load_entry(z, j, z->zone[i]);
 
+		/* What a replaced zone leaves is room for the next. */
+		reclaim(z);
 		if (!result)
 			continue;
 		if (bad++ == 0)
-			snprintf(text, ZONES_TEXT, "%s", one);
+			memcpy(first, j->text, sizeof(first));
 		error = result;
-		reclaim(z);
 	}
-	if (bad > 1) {
-		snprintf(one, sizeof(one), "%zu zones cannot be loaded; the first: %.400s", bad, text);
-		memcpy(text, one, sizeof(one));
-	} else if (bad == 0) {
-		snprintf(text, ZONES_TEXT, "%zu zones loaded", z->cnt);
-	}
+	if (bad > 1)
+		snprintf(j->text, ZONES_TEXT, "%zu zones cannot be loaded; the first: %.400s", bad, first);
+	else if (bad == 1)
+		memcpy(j->text, first, sizeof(first));
+	else
+		snprintf(j->text, ZONES_TEXT, "%zu zones loaded", z->cnt);
 	return error;
 }
 
@@ -432,7 +457,7 @@ static int add_zone(struct zones *z, struct job *j)
 		return -ENOMEM;
 	}
 
-	int error = load_entry(z, e, j->text);
+	int error = load_entry(z, j, e);
 
 	if (!error) {
 		error = registry_insert(z, e);
@@ -480,11 +505,11 @@ static int do_job(struct zones *z, struct job *j)
 	case JOB_LOAD_ALL:
 		error = load_settings(z);
 		if (!error)
-			return load_every(z, j->text);
+			return load_every(z, j);
 		explain(error, j->text);
 		return error;
 	case JOB_RELOAD_ALL:
-		return load_every(z, j->text);
+		return load_every(z, j);
 	case JOB_ADD:
 		return add_zone(z, j);
 	case JOB_REMOVE:
@@ -492,7 +517,7 @@ static int do_job(struct zones *z, struct job *j)
 	case JOB_RELOAD:
 		e = registry_find(z, &j->domain);
 		if (e)
-			return load_entry(z, e, j->text);
+			return load_entry(z, j, e);
 		snprintf(j->text, ZONES_TEXT, "there is no such zone");
 		return -ENOENT;
 	}
@@ -528,6 +553,15 @@ static void writer(void *arg)
 
 /* ---- the loop thread ---- */
 
+static void finish(struct job *j)
+{
+	struct zones_result r = {.error = j->error, .text = j->text, .fault = j->fault,
+				 .fault_cnt = j->fault_cnt};
+
+	j->done(j->arg, &r);
+	job_free(j);
+}
+
 static void on_finished(uv_async_t *async)
 {
 	struct zones *z = async->data;
@@ -540,8 +574,7 @@ static void on_finished(uv_async_t *async)
 		uv_mutex_unlock(&z->mutex);
 		if (!j)
 			return;
-		j->done(j->arg, j->error, j->text);
-		job_free(j);
+		finish(j);
 	}
 }
 
@@ -669,12 +702,19 @@ int zones_reload(struct zones *z, const struct name *domain, zones_done done, vo
 	return submit(z, domain ? JOB_RELOAD : JOB_RELOAD_ALL, domain, NULL, done, arg);
 }
 
-int zones_each(struct zones *z, int (*cb)(void *arg, const struct zone_entry *e), void *arg)
+int zones_each(struct zones *z, const struct name *after,
+	       int (*cb)(void *arg, const struct zone_entry *e), void *arg)
 {
 	int result = 0;
+	size_t i = 0;
+	bool there;
 
 	uv_mutex_lock(&z->mutex);
-	for (size_t i = 0; i < z->cnt && !result; i++)
+	if (after) {
+		i = registry_at(z, after, &there);
+		i += there;
+	}
+	for (; i < z->cnt && !result; i++)
 		result = cb(arg, z->zone[i]);
 	uv_mutex_unlock(&z->mutex);
 	return result;
@@ -720,8 +760,9 @@ bool zones_stop(struct zones *z)
 	uv_thread_join(&z->thread);
 	on_finished(&z->async);
 	while ((j = queue_pop(&z->todo))) {
-		j->done(j->arg, -ECANCELED, "pollux-control is stopping");
-		job_free(j);
+		j->error = -ECANCELED;
+		snprintf(j->text, ZONES_TEXT, STOPPING);
+		finish(j);
 	}
 	uv_close((uv_handle_t *)&z->async, NULL);
 	return true;

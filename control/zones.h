@@ -43,11 +43,20 @@ struct zone_entry {
 
 struct zones;
 
-/* How a job went, told in the loop thread.  error: 0; -EEXIST, -ENOENT (no such
- * zone), -EINVAL (bad zone), -ENOSPC (arena full), another -errno of a file;
- * -ECANCELED when the manager stops before.  text, for people, is the callee's only
- * during the call. */
-typedef void (*zones_done)(void *arg, int error, const char *text);
+#define ZONES_FAULTS 100 /* faults of zone files that a result tells */
+
+/* How a job went.  All of it is the manager's and there only during the call. */
+struct zones_result {
+	int error;          /* 0; -EEXIST, -ENOENT (no such zone), -EINVAL (bad zone), -ENOSPC
+	                     * (arena full), -EIO (the file cannot be read), -ENOMEM,
+	                     * -ECANCELED (the manager stops) */
+	const char *text;   /* a sentence for people */
+	char *const *fault; /* "FILE:LINE: cause" of bad zones */
+	size_t fault_cnt;
+};
+
+/* Told in the loop thread when a job is over. */
+typedef void (*zones_done)(void *arg, const struct zones_result *r);
 
 /* zones_open - start the writer thread.  It takes settings and zones from c, which
  * is read only here, but loads nothing yet.  map and slot are a reader's of the
@@ -67,10 +76,11 @@ int zones_add(struct zones *z, const struct name *domain, const char *file,
 int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg);
 int zones_reload(struct zones *z, const struct name *domain, zones_done done, void *arg);
 
-/* zones_each - call cb for each zone in canonical order until it returns not 0,
- * which is then returned.  The entry is locked during the call: no zones_* in it.
- * Any thread. */
-int zones_each(struct zones *z, int (*cb)(void *arg, const struct zone_entry *e), void *arg);
+/* zones_each - call cb for each zone in canonical order, from the first behind
+ * `after` (NULL: from the beginning), until it returns not 0, which is then returned.
+ * The registry is locked meanwhile: no zones_* in cb.  Any thread. */
+int zones_each(struct zones *z, const struct name *after,
+	       int (*cb)(void *arg, const struct zone_entry *e), void *arg);
 
 /* zones_find - as zones_each for one zone.  -ENOENT when there is none. */
 int zones_find(struct zones *z, const struct name *domain,

@@ -72,7 +72,7 @@ struct arena_head *arena_head(const struct arena *a);
 ref arena_alloc(struct arena *a, size_t size);
 
 /* arena_free - give a block back.  No reader may be able to reach it. */
-void arena_free(struct arena *a, ref r, size_t size);
+void arena_free(struct arena *a, ref r);
 
 struct arena_usage {
 	uint64_t max;       /* octets configured */

@@ -48,12 +48,12 @@ size_t chaos_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 		return query_error(q, out, RCODE_REFUSED);
 	}
 	answer_header(q, out, RCODE_NOERROR, false);
-	put16(out + 6, 1);
-	put16(out + at, 0xc000 | DNS_HEADER); /* the qname */
-	put16(out + at + 2, TYPE_TXT);
-	put16(out + at + 4, CLASS_CH);
+	wire_write16(out + 6, 1);
+	wire_write16(out + at, 0xc000 | DNS_HEADER); /* the qname */
+	wire_write16(out + at + 2, TYPE_TXT);
+	wire_write16(out + at + 4, CLASS_CH);
 	memset(out + at + 6, 0, 4);
-	put16(out + at + 10, (uint16_t)(1 + len));
+	wire_write16(out + at + 10, (uint16_t)(1 + len));
 	out[at + RR_FIXED] = (uint8_t)len;
 	memcpy(out + at + RR_FIXED + 1, text, len);
 	*rcode = RCODE_NOERROR;

@@ -46,6 +46,10 @@ void db_destroy(struct db *db);
 int db_arena_fd(const struct db *db);
 int db_status_fd(const struct db *db);
 struct status *db_status(const struct db *db);
+
+/* db_map - the writer's own mapping, for readers in its process. */
+struct arena_map db_map(const struct db *db);
+/* db_usage - use of the arena, and how many blocks wait for readers to pass. */
 void db_usage(const struct db *db, struct arena_usage *u, uint64_t *retired);
 
 /* db_begin - start the one open transaction.  Never NULL but for ENOMEM. */
@@ -54,10 +58,12 @@ struct txn *db_begin(struct db *db);
 /* txn_zone_put - add the zone, or replace it: a diff of `rs` against what stands
  * is staged; names that do not change keep their memory.  `rs` must be sorted and
  * must hold a zone that passed zone_check (control/zone); it is only read.
- * 0, -ENOSPC (arena full), -ENOMEM, -EINVAL (no SOA at the apex). */
+ * 0, -ENOSPC (arena full), -ENOMEM, -EINVAL (no SOA at the apex), -EALREADY (this
+ * transaction has changed the zone already).  After another error than the last two the
+ * transaction can only be aborted. */
 int txn_zone_put(struct txn *t, const struct name *apex, const struct records *rs);
 
-/* txn_zone_drop - remove a zone.  0, -ENOENT, -ENOSPC, -ENOMEM. */
+/* txn_zone_drop - remove a zone.  0, -ENOENT, -EALREADY, -ENOSPC, -ENOMEM. */
 int txn_zone_drop(struct txn *t, const struct name *apex);
 
 /* txn_settings - replace the settings block.  0, -ENOSPC, -ENOMEM. */

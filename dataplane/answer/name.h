@@ -38,6 +38,12 @@ static inline uint8_t name_suffix(const struct name *n, unsigned labels)
 	return n->off[n->labels - labels];
 }
 
+/* name_is_wildcard - is the first label an asterisk (RFC 4592 section 2.1.1)? */
+static inline bool name_is_wildcard(const uint8_t *wire)
+{
+	return wire[0] == 1 && wire[1] == '*';
+}
+
 /* name_read - fold the question name at msg[at] into *n.
  *
  * msg[0..end) is untrusted and only read.  Returns the offset just past the

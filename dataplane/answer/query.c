@@ -30,6 +30,7 @@
 
 #include "name_hash.h"
 #include "rrtype.h"
+#include "table.h"
 #include "write.h"
 
 #define FLAG_QR 0x80      /* in octet 2 */
@@ -55,10 +56,10 @@ static size_t record_read(struct record_view *v, const uint8_t *msg, size_t at, 
 	at = name_skip(msg, at, end);
 	if (at == 0 || end - at < 10)
 		return 0;
-	v->type = get16(msg + at);
-	v->class = get16(msg + at + 2);
-	v->ttl = (uint32_t)get16(msg + at + 4) << 16 | get16(msg + at + 6);
-	v->rdata_len = get16(msg + at + 8);
+	v->type = wire_read16(msg + at);
+	v->class = wire_read16(msg + at + 2);
+	v->ttl = wire_read32(msg + at + 4);
+	v->rdata_len = wire_read16(msg + at + 8);
 	v->rdata = at + 10;
 	if (v->rdata_len > end - v->rdata)
 		return 0;
@@ -106,7 +107,7 @@ static bool options_sound(const uint8_t *in, size_t left)
 	while (left > 0) {
 		if (left < 4)
 			return false;
-		size_t len = 4u + get16(in + 2);
+		size_t len = 4u + wire_read16(in + 2);
 
 		if (len > left)
 			return false;
@@ -125,13 +126,13 @@ static bool tsig_sound(const uint8_t *msg, const struct record_view *v)
 
 	if (v->class != CLASS_ANY || at == 0 || end - at < 10)
 		return false;
-	size_t mac = get16(msg + at + 8);
+	size_t mac = wire_read16(msg + at + 8);
 
 	at += 10;
 	if (mac > end - at || end - at - mac < 6)
 		return false;
 	at += mac + 6;
-	return get16(msg + at - 2) == end - at;
+	return wire_read16(msg + at - 2) == end - at;
 }
 
 /* sections_read - check all records behind the question at msg[at], take the OPT
@@ -140,8 +141,8 @@ static bool tsig_sound(const uint8_t *msg, const struct record_view *v)
 static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 {
 	const uint8_t *msg = q->msg;
-	unsigned before = (unsigned)get16(msg + 6) + get16(msg + 8);
-	unsigned cnt = before + get16(msg + 10); /* of all sections */
+	unsigned before = (unsigned)wire_read16(msg + 6) + wire_read16(msg + 8);
+	unsigned cnt = before + wire_read16(msg + 10); /* of all sections */
 	bool opt = false, dnssec_ok = false;
 	uint16_t size = 0;
 	uint8_t version = 0;
@@ -186,8 +187,8 @@ static bool question_read(struct query *q)
 
 	if (at == 0 || q->len - at < 4)
 		return false;
-	q->qtype = get16(q->msg + at);
-	q->qclass = get16(q->msg + at + 2);
+	q->qtype = wire_read16(q->msg + at);
+	q->qclass = wire_read16(q->msg + at + 2);
 	q->question_end = (uint16_t)(at + 4);
 	return true;
 }
@@ -217,7 +218,7 @@ static enum verdict decide(struct query *q, uint16_t rcode)
  * all is well; if not, the rcode is decided. */
 static bool query_read(struct query *q, bool *tsig)
 {
-	uint16_t question_cnt = get16(q->msg + 4);
+	uint16_t question_cnt = wire_read16(q->msg + 4);
 	bool asked = question_cnt == 1 && question_read(q);
 	uint16_t fault = RCODE_FORMERR;
 
@@ -277,6 +278,7 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 		return transport == TRANSPORT_TCP ? VERDICT_PUNT : decide(q, RCODE_NOTIMP);
 
 	q->hash = name_hash(arena_map_head(&r->map)->secret, q->qname.wire, q->qname.len);
+	table_prefetch_bucket(table_current(r->map.base), q->hash);
 	return VERDICT_ANSWER;
 }
 
@@ -288,7 +290,7 @@ void answer_header(const struct query *q, uint8_t *out, uint16_t rcode, bool aa)
 	out[1] = msg[1];
 	out[2] = (uint8_t)(FLAG_QR | (msg[2] & (OPCODE_MASK | FLAG_RD)) | (aa ? FLAG_AA : 0));
 	out[3] = rcode & 15;
-	put16(out + 4, q->question_end > DNS_HEADER);
+	wire_write16(out + 4, q->question_end > DNS_HEADER);
 	memset(out + 6, 0, 6);
 	if (out != msg)
 		memcpy(out + DNS_HEADER, msg + DNS_HEADER, q->question_end - DNS_HEADER);
@@ -299,13 +301,13 @@ size_t answer_opt(const struct query *q, uint8_t *out, size_t at, uint16_t rcode
 	if (!q->edns)
 		return at;
 	out[at] = 0;
-	put16(out + at + 1, TYPE_OPT);
-	put16(out + at + 3, q->udp_payload);
+	wire_write16(out + at + 1, TYPE_OPT);
+	wire_write16(out + at + 3, q->udp_payload);
 	out[at + 5] = (uint8_t)(rcode >> 4); /* RFC 6891 6.1.3 */
 	out[at + 6] = 0;
-	put16(out + at + 7, q->dnssec_ok ? FLAG_DO : 0);
-	put16(out + at + 9, 0);
-	put16(out + 10, (uint16_t)(get16(out + 10) + 1));
+	wire_write16(out + at + 7, q->dnssec_ok ? FLAG_DO : 0);
+	wire_write16(out + at + 9, 0);
+	wire_write16(out + 10, (uint16_t)(wire_read16(out + 10) + 1));
 	return at + OPT_LEN;
 }
 

@@ -8,19 +8,9 @@
 #define POLLUX_WRITE_H
 
 #include "answer.h"
+#include "wire.h"
 
 #define OPT_LEN 11 /* octets of an OPT record without options (RFC 6891 6.1.2) */
-
-static inline uint16_t get16(const uint8_t *at)
-{
-	return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static inline void put16(uint8_t *at, uint16_t value)
-{
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
-}
 
 /* reader_settings - the settings that answers depend on, or NULL when none were
  * ever committed.  Good until reader_end. */

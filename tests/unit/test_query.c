@@ -45,7 +45,7 @@ static void add(struct message *m, const void *octets, size_t len)
 
 static void add16(struct message *m, unsigned value)
 {
-	put16(m->octets + m->len, (uint16_t)value);
+	wire_write16(m->octets + m->len, (uint16_t)value);
 	m->len += 2;
 }
 
@@ -139,26 +139,26 @@ static void decided(const struct message *m, uint16_t rcode, bool asked, bool ed
 	out_len = query_error(&q, out, q.rcode);
 	cr_assert_eq(out_len, (asked ? q.question_end : 12u) + (edns ? 11u : 0u));
 	cr_assert_leq(out_len, q.limit);
-	cr_assert_eq(get16(out), 0x1234);
+	cr_assert_eq(wire_read16(out), 0x1234);
 	cr_assert_eq(out[2] & 0x86, 0x80, "QR alone");
 	cr_assert_eq(out[2] & 0x79, m->octets[2] & 0x79, "opcode and RD are the query's");
 	cr_assert_eq(out[3], rcode & 15);
-	cr_assert_eq(get16(out + 4), asked);
-	cr_assert_eq(get16(out + 6), 0);
-	cr_assert_eq(get16(out + 8), 0);
-	cr_assert_eq(get16(out + 10), edns);
+	cr_assert_eq(wire_read16(out + 4), asked);
+	cr_assert_eq(wire_read16(out + 6), 0);
+	cr_assert_eq(wire_read16(out + 8), 0);
+	cr_assert_eq(wire_read16(out + 10), edns);
 	if (asked)
 		cr_assert_arr_eq(out + 12, m->octets + 12, q.question_end - 12);
 	if (edns) {
 		const uint8_t *o = out + out_len - 11;
 
 		cr_assert_eq(o[0], 0);
-		cr_assert_eq(get16(o + 1), TYPE_OPT);
-		cr_assert_eq(get16(o + 3), 1400);
+		cr_assert_eq(wire_read16(o + 1), TYPE_OPT);
+		cr_assert_eq(wire_read16(o + 3), 1400);
 		cr_assert_eq(o[5], rcode >> 4);
 		cr_assert_eq(o[6], 0);
-		cr_assert_eq(get16(o + 7), q.dnssec_ok ? 0x8000 : 0);
-		cr_assert_eq(get16(o + 9), 0);
+		cr_assert_eq(wire_read16(o + 7), q.dnssec_ok ? 0x8000 : 0);
+		cr_assert_eq(wire_read16(o + 9), 0);
 	}
 
 	/* The same in the query's own buffer. */
@@ -279,7 +279,7 @@ Test(query, opcodes)
 		question(&m, TYPE_SOA, CLASS_IN);
 		opt(&m, 1232, 0x8000);
 		decided(&m, RCODE_NOTIMP, true, true);
-		put16(m.octets + WWW_END + 5, 0x0001);
+		wire_write16(m.octets + WWW_END + 5, 0x0001);
 		decided(&m, RCODE_BADVERS, true, true);
 
 		/* Whatever is wrong with the rest. */
@@ -304,9 +304,9 @@ Test(query, flags_and_rcode_of_a_query_do_not_matter)
 		question(&m, TYPE_A, CLASS_IN);
 		goes_on(&m);
 		answer_header(&q, out, RCODE_NXDOMAIN, true);
-		cr_assert_eq(get16(out + 2), 0x8403 | (flags & 0x0100));
+		cr_assert_eq(wire_read16(out + 2), 0x8403 | (flags & 0x0100));
 		answer_header(&q, out, RCODE_BADVERS, false);
-		cr_assert_eq(get16(out + 2), 0x8000 | (flags & 0x0100));
+		cr_assert_eq(wire_read16(out + 2), 0x8000 | (flags & 0x0100));
 	}
 }
 
@@ -341,7 +341,7 @@ Test(query, records_that_nobody_asked_for)
 		question(&m, TYPE_A, CLASS_IN);
 		record(&m, "", 1, TYPE_MX, CLASS_IN, 0, "\0\1\300\14\0", 5);
 		decided(&m, RCODE_FORMERR, true, false);
-		put16(m.octets + WWW_END + 9, 4);
+		wire_write16(m.octets + WWW_END + 9, 4);
 		m.len--;
 		goes_on(&m);
 		header(&m, 0, 1, s[0] * 2, s[1] * 2, s[2] * 2);
@@ -491,7 +491,7 @@ Test(query, limit)
 	/* Too narrow for question and OPT, then for the header alone. */
 	cr_assert_eq(parse_on(&m, TRANSPORT_UDP, WWW_END + 10), VERDICT_ANSWER);
 	cr_assert_eq(query_error(&q, out, RCODE_SERVFAIL), 12);
-	cr_assert_eq(get16(out + 4), 0);
+	cr_assert_eq(wire_read16(out + 4), 0);
 	cr_assert_eq(parse_on(&m, TRANSPORT_UDP, WWW_END + 11), VERDICT_ANSWER);
 	cr_assert_eq(query_error(&q, out, RCODE_SERVFAIL), WWW_END + 11);
 }
@@ -525,7 +525,7 @@ Test(query, tsig)
 		}
 	}
 	cr_assert_eq(parse(&m), VERDICT_PUNT);
-	put16(m.octets + rdata - 8, CLASS_IN);
+	wire_write16(m.octets + rdata - 8, CLASS_IN);
 	decided(&m, RCODE_FORMERR, true, false);
 
 	/* RFC 8945 5.1: last, once, in the additional section. */
@@ -618,16 +618,16 @@ static void chaos(const char *name, size_t len, uint16_t type, bool edns, const 
 	goes_on(&m);
 	out_len = chaos_answer(&reader, &q, out, &rcode);
 	cr_assert_eq(rcode, *text ? RCODE_NOERROR : RCODE_REFUSED, "%s", name);
-	cr_assert_eq(get16(out + 2), 0x8100 | rcode);
-	cr_assert_eq(get16(out + 4), 1);
-	cr_assert_eq(get16(out + 6), *text != '\0');
-	cr_assert_eq(get16(out + 8), 0);
-	cr_assert_eq(get16(out + 10), edns);
+	cr_assert_eq(wire_read16(out + 2), 0x8100 | rcode);
+	cr_assert_eq(wire_read16(out + 4), 1);
+	cr_assert_eq(wire_read16(out + 6), *text != '\0');
+	cr_assert_eq(wire_read16(out + 8), 0);
+	cr_assert_eq(wire_read16(out + 10), edns);
 	cr_assert_arr_eq(out + 12, m.octets + 12, end - 12);
 	if (*text) {
 		cr_assert_eq(out_len, end + 13 + text_len + (edns ? 11 : 0));
 		cr_assert_arr_eq(out + end, "\300\14\0\20\0\3\0\0\0\0", 10);
-		cr_assert_eq(get16(out + end + 10), text_len + 1);
+		cr_assert_eq(wire_read16(out + end + 10), text_len + 1);
 		cr_assert_eq(out[end + 12], text_len);
 		cr_assert_arr_eq(out + end + 13, text, text_len);
 	} else {

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "answer.h"
+
+#include <string.h>
+
+#include "find.h"
+#include "rrtype.h"
+#include "write.h"
+
+#define POINTER_MAX 0x3fff /* octets a compression pointer reaches (RFC 1035 4.1.4) */
+
+/* CNAMEs and DNAMEs followed for one question.  Sixteen steps of at most 800 octets
+ * end below POINTER_MAX, so every name of a chain can be pointed at. */
+#define CHAIN_MAX 16
+
+enum section { ANSWER, AUTHORITY, ADDITIONAL };
+
+/* An answer that is being written, and the name it has got to. */
+struct writer {
+	const struct reader *r;
+	const struct query *q;
+	uint8_t *out;
+	size_t at, limit;            /* octets; room for OPT is set aside */
+	uint16_t count[3];
+	bool aa, truncated;
+	uint16_t rcode;
+
+	const struct name *sname;    /* QNAME, or the target that a chain has led to */
+	uint64_t hash;
+	uint16_t pos[NAME_MAX_LABELS + 1]; /* chain only: where sname's suffix of so many labels stands */
+	struct name chain;
+	uint64_t seen[CHAIN_MAX];    /* hashes of the names before */
+	unsigned steps;
+};
+
+/* Where in the message the suffix of sname with so many labels stands. */
+static unsigned suffix_pos(const struct writer *w, unsigned labels)
+{
+	if (w->sname == &w->q->qname)
+		return DNS_HEADER + name_suffix(w->sname, labels);
+	return w->pos[labels];
+}
+
+/* Labels of the suffix of a name that begins at octet `off`. */
+static unsigned labels_from(const struct node *n, unsigned off)
+{
+	return name_wire_labels(n->name + off);
+}
+
+/* Write RRs with all names in full: for places that pointers do not reach.
+ * False if they do not fit. */
+static bool put_expanded(struct writer *w, const struct node *n, const struct rrset *s,
+			 uint32_t from, uint32_t to, unsigned owner_pos,
+			 const uint8_t *owner, size_t owner_len)
+{
+	size_t at = w->at;
+	uint8_t rdata[UINT16_MAX];
+
+	for (uint32_t pos = from, next; pos < to; pos = next) {
+		size_t len = block_rdata(n, s, pos, rdata, &next);
+		bool pointer = owner_pos <= POINTER_MAX && owner_len > 1;
+		size_t name_len = pointer ? 2 : owner_len;
+
+		if (w->limit - at < name_len + RR_FIXED + len)
+			return false;
+		if (pointer)
+			wire_write16(w->out + at, (uint16_t)(0xc000 | owner_pos));
+		else
+			memcpy(w->out + at, owner, owner_len);
+		at += name_len;
+		memcpy(w->out + at, rrset_block(n, s) + pos + node_owner_len(n), RR_FIXED);
+		wire_write16(w->out + at + RR_FIXED - 2, (uint16_t)len);
+		memcpy(w->out + at + RR_FIXED, rdata, len);
+		at += RR_FIXED + len;
+	}
+	w->at = at;
+	return true;
+}
+
+/* Move the pointers of a block that was copied to w->out[at] from where it was
+ * baked (node.h). */
+static void relocate(struct writer *w, const struct node *n, const struct rrset *s, size_t at)
+{
+	const uint16_t *reloc = rrset_relocs(n, s);
+	unsigned baked = DNS_HEADER + n->name_len + 4u;
+	int block_shift = (int)at - (int)baked;
+	int suffix_shift = (int)w->sname->len - (int)n->name_len;
+	bool linear = w->sname == &w->q->qname;
+
+	for (unsigned i = 0; i < s->reloc_cnt; i++) {
+		uint8_t *p = w->out + at + (reloc[i] & RELOC_OFFSET);
+		int target = wire_read16(p) & POINTER_MAX;
+
+		if (reloc[i] & RELOC_BLOCK)
+			target += block_shift;
+		else if (linear)
+			target += suffix_shift;
+		else
+			target = w->pos[labels_from(n, (unsigned)target - DNS_HEADER)];
+		wire_write16(p, (uint16_t)(0xc000 | target));
+	}
+}
+
+/* Write the RRs [from, to) of an RRset's block and signatures; their owner stands
+ * at owner_pos, and is `owner` in full.  A set that does not fit is left out
+ * whole, and false returned. */
+static bool put_block(struct writer *w, enum section section, const struct node *n,
+		      const struct rrset *s, uint32_t from, uint32_t to, unsigned cnt,
+		      unsigned owner_pos, const uint8_t *owner, size_t owner_len)
+{
+	size_t len = to - from, at = w->at;
+	bool pointers = from < s->len && s->reloc_cnt > 0;
+
+	if (owner_pos > POINTER_MAX || (pointers && at + len > POINTER_MAX)) {
+		if (!put_expanded(w, n, s, from, to, owner_pos, owner, owner_len))
+			return false;
+		w->count[section] = (uint16_t)(w->count[section] + cnt);
+		return true;
+	}
+	if (w->limit - at < len)
+		return false;
+	memcpy(w->out + at, rrset_block(n, s) + from, len);
+	if (owner_pos != DNS_HEADER && n->name_len > 1) {
+		for (uint8_t *p = w->out + at; p < w->out + at + len;
+		     p += 2 + RR_FIXED + wire_read16(p + RR_FIXED))
+			wire_write16(p, (uint16_t)(0xc000 | owner_pos));
+	}
+	/* Right behind the question for the owner itself everything is in place. */
+	if (pointers && (at != DNS_HEADER + n->name_len + 4u || w->sname->len != n->name_len ||
+			 w->sname != &w->q->qname))
+		relocate(w, n, s, at);
+	w->at = at + len;
+	w->count[section] = (uint16_t)(w->count[section] + cnt);
+	return true;
+}
+
+/* Write an RRset whose owner is sname itself or above it; a wildcard's is sname
+ * (RFC 4592 section 3.3.1). */
+static bool put_rrset(struct writer *w, enum section section, const struct node *n,
+		      const struct rrset *s, bool expand)
+{
+	unsigned labels = expand ? w->sname->labels : n->labels;
+	const uint8_t *owner = w->sname->wire + name_suffix(w->sname, labels);
+
+	if (put_block(w, section, n, s, 0, s->len, s->rr_cnt, suffix_pos(w, labels), owner,
+		      w->sname->len - name_suffix(w->sname, labels)))
+		return true;
+	w->truncated = true; /* RFC 2181 section 9 */
+	return false;
+}
+
+static bool put_signatures(struct writer *w, const struct node *n, const struct rrset *s,
+			   bool expand)
+{
+	unsigned labels = expand ? w->sname->labels : n->labels;
+	const uint8_t *owner = w->sname->wire + name_suffix(w->sname, labels);
+
+	if (put_block(w, ANSWER, n, s, s->len, s->len + s->sig_len, s->sig_cnt,
+		      suffix_pos(w, labels), owner,
+		      w->sname->len - name_suffix(w->sname, labels)))
+		return true;
+	w->truncated = true;
+	return false;
+}
+
+/* The addresses of a name server in the same zone, to the additional section.
+ * False if some are left out for want of room. */
+static bool put_addresses(struct writer *w, const struct zone *zone, const struct node *ns_node,
+			  const struct rrset *ns, const struct glue_ref *g, size_t ns_at)
+{
+	static const uint16_t types[] = { TYPE_A, TYPE_AAAA };
+	uint8_t wire[NAME_MAX_LEN];
+	size_t len = block_name(ns_node, ns, g->pos, wire);
+
+	for (size_t i = 0; i < len; i += 1u + wire[i])
+		for (size_t k = 1; k <= wire[i]; k++)
+			wire[i + k] = name_fold(wire[i + k]);
+
+	const struct node *n = find_in_zone(w->r, zone, g->hash, wire, len);
+
+	for (unsigned i = 0; n && i < 2; i++) {
+		const struct rrset *s = node_rrset(n, types[i]);
+
+		if (s && !put_block(w, ADDITIONAL, n, s, 0, s->len, s->rr_cnt,
+				    (unsigned)(ns_at + g->pos), wire, len))
+			return false;
+	}
+	return true;
+}
+
+/* A referral: NS of the cut, and glue (RFC 1034 4.3.2 step 3b, RFC 9471). */
+static void put_referral(struct writer *w, const struct found *f, const struct node *cut)
+{
+	const struct rrset *ns = node_rrset(cut, TYPE_NS);
+	const struct glue_ref *g = node_glue(cut);
+	size_t ns_at = w->at;
+
+	if (!ns || !put_rrset(w, AUTHORITY, cut, ns, false))
+		return;
+	if (w->at - ns_at != ns->len)
+		return; /* written in full, beyond 16 KiB: where the names stand is not known */
+	/* What is required first (section 3.1), then what helps (section 3.2). */
+	for (unsigned required = 2; required-- > 0;) {
+		for (unsigned i = 0; i < cut->glue_cnt; i++) {
+			if (g[i].in_domain == required &&
+			    !put_addresses(w, f->zone, cut, ns, &g[i], ns_at)) {
+				w->truncated |= required;
+				return;
+			}
+		}
+	}
+}
+
+/* No such data: the SOA, for as long as the absence may be cached (RFC 2308 section 3). */
+static void put_negative(struct writer *w, const struct found *f)
+{
+	const struct node *apex = arena_at(w->r->map.base, f->snapshot->apex);
+	const struct rrset *soa = node_rrset(apex, TYPE_SOA);
+	size_t at = w->at;
+
+	if (!soa || !put_rrset(w, AUTHORITY, apex, soa, false))
+		return;
+	uint8_t *ttl = w->out + at + node_owner_len(apex) + 4;
+	uint32_t minimum = wire_read32(w->out + w->at - 4);
+
+	if (minimum < wire_read32(ttl))
+		wire_write32(ttl, minimum);
+}
+
+/* Go on with the name whose (compressed) form stands at out[at]; false when the
+ * chain has led there before, or is too long. */
+static bool follow(struct writer *w, size_t at)
+{
+	uint16_t pos[NAME_MAX_LABELS + 1];
+	unsigned labels = 0, len = 0;
+	struct name *n = &w->chain;
+
+	w->seen[w->steps++] = w->hash;
+	for (;;) {
+		const uint8_t *p = w->out + at;
+
+		if (*p >= 0xc0) {
+			at = wire_read16(p) & POINTER_MAX;
+			continue;
+		}
+		n->off[labels] = (uint8_t)len;
+		n->wire[len++] = *p;
+		pos[labels] = (uint16_t)at;
+		if (*p == 0)
+			break;
+		labels++;
+		for (unsigned i = 1; i <= *p; i++)
+			n->wire[len++] = name_fold(p[i]);
+		at += 1u + *p;
+	}
+	n->labels = (uint8_t)labels;
+	n->len = (uint8_t)len;
+	for (unsigned i = 0; i <= labels; i++)
+		w->pos[labels - i] = pos[i];
+	w->sname = n;
+	w->hash = name_hash(arena_map_head(&w->r->map)->secret, n->wire, n->len);
+	for (unsigned i = 0; i < w->steps; i++)
+		if (w->seen[i] == w->hash)
+			return false;
+	return w->steps < CHAIN_MAX;
+}
+
+/* A DNAME above sname: it, and the CNAME that it stands for (RFC 6672 section 3.1).
+ * True when the search goes on at the target. */
+static bool put_dname(struct writer *w, const struct node *n)
+{
+	const struct rrset *s = node_rrset(n, TYPE_DNAME);
+	size_t at = w->at;
+
+	if (!put_rrset(w, ANSWER, n, s, false))
+		return false;
+
+	at += node_owner_len(n); /* of the DNAME's type */
+
+	const uint8_t *target = rrset_block(n, s) + node_owner_len(n) + RR_FIXED; /* never compressed (section 2.5) */
+	size_t target_len = name_wire_len(target);
+	size_t prefix_len = name_suffix(w->sname, n->labels);
+	bool root = target_len == 1;
+	size_t rdlen = prefix_len + (root ? 1 : 2);
+
+	if (prefix_len + target_len > NAME_MAX_LEN) {
+		w->rcode = RCODE_YXDOMAIN; /* section 2.2 */
+		return false;
+	}
+	if (w->limit - w->at < 2 + RR_FIXED + rdlen) {
+		w->truncated = true;
+		return false;
+	}
+
+	uint8_t *p = w->out + w->at;
+
+	wire_write16(p, (uint16_t)(0xc000 | suffix_pos(w, w->sname->labels)));
+	p += 2;
+	wire_write16(p, TYPE_CNAME);
+	wire_write16(p + 2, CLASS_IN);
+	memcpy(p + 4, w->out + at + 4, 4); /* the DNAME's TTL (section 3.1) */
+	wire_write16(p + 8, (uint16_t)rdlen);
+	p += RR_FIXED;
+	/* The question's own case, where the labels stand together. */
+	memcpy(p, w->sname == &w->q->qname ? w->out + DNS_HEADER : w->sname->wire, prefix_len);
+	if (root)
+		p[prefix_len] = 0;
+	else
+		wire_write16(p + prefix_len, (uint16_t)(0xc000 | (at + RR_FIXED)));
+	at = (size_t)(p - w->out);
+	w->at = at + rdlen;
+	w->count[ANSWER]++;
+	/* Asked for CNAME, the synthesised one is the answer. */
+	return w->q->qtype != TYPE_CNAME && w->q->qtype != TYPE_ANY && follow(w, at);
+}
+
+/* All RRSIGs of a name: they stand behind the RRsets they cover. */
+static bool put_all_signatures(struct writer *w, const struct node *n, bool expand)
+{
+	const struct rrset *s = node_rrsets(n);
+	bool any = false;
+
+	for (unsigned i = 0; i < n->rrset_cnt; i++) {
+		if (!s[i].sig_cnt)
+			continue;
+		any = true;
+		if (!put_signatures(w, n, &s[i], expand))
+			break;
+	}
+	return any;
+}
+
+/* QTYPE ANY: over UDP one RRset (RFC 8482 section 4.1), over TCP all. */
+static bool put_any(struct writer *w, const struct node *n, bool expand)
+{
+	const struct rrset *s = node_rrsets(n);
+	bool any = false;
+
+	for (unsigned i = 0; i < n->rrset_cnt; i++) {
+		if (s[i].rr_cnt) {
+			any = true;
+			if (!put_rrset(w, ANSWER, n, &s[i], expand) ||
+			    w->q->transport == TRANSPORT_UDP)
+				break;
+		}
+		if (s[i].sig_cnt && w->q->transport == TRANSPORT_TCP) {
+			any = true;
+			if (!put_signatures(w, n, &s[i], expand))
+				break;
+		}
+	}
+	return any;
+}
+
+/* The name exists, or a wildcard stands for it: its data, its CNAME, or nothing
+ * of this type.  True when a CNAME was followed. */
+static bool put_data(struct writer *w, const struct found *f, const struct node *n, bool expand)
+{
+	uint16_t qtype = w->q->qtype;
+	const struct rrset *s = node_rrset(n, qtype);
+	size_t at = w->at;
+
+	if (s) {
+		if (put_rrset(w, ANSWER, n, s, expand) && qtype == TYPE_NS && !expand &&
+		    w->at - at == s->len) {
+			/* Who asks for name servers needs their addresses next. */
+			const struct glue_ref *g = node_glue(n);
+
+			for (unsigned i = 0; i < n->glue_cnt; i++)
+				if (!put_addresses(w, f->zone, n, s, &g[i], at))
+					break;
+		}
+		return false;
+	}
+	if (qtype == TYPE_ANY && put_any(w, n, expand))
+		return false;
+	if (qtype == TYPE_RRSIG && put_all_signatures(w, n, expand))
+		return false;
+	s = qtype == TYPE_ANY ? NULL : node_rrset(n, TYPE_CNAME);
+	if (s)
+		return put_rrset(w, ANSWER, n, s, expand) && follow(w, at + node_owner_len(n) + RR_FIXED);
+	put_negative(w, f);
+	return false;
+}
+
+/* The wildcard below the closest encloser (RFC 4592 section 2.1.1 and 3.3.1), or NULL. */
+static const struct node *source_of_synthesis(const struct writer *w, const struct found *f)
+{
+	uint8_t wire[2 + NAME_MAX_LEN];
+	size_t len = 2u + f->node->name_len;
+
+	if (!(f->node->flags & NODE_WILDCARD_PARENT))
+		return NULL;
+	wire[0] = 1;
+	wire[1] = '*';
+	memcpy(wire + 2, f->node->name, f->node->name_len);
+	return find_in_zone(w->r, f->zone,
+			    name_hash(arena_map_head(&w->r->map)->secret, wire, len), wire, len);
+}
+
+/* One step of RFC 1034 section 4.3.2 for sname.  True when it has changed and the search
+ * goes on. */
+static bool step(struct writer *w, ref hint)
+{
+	const struct name *sname = w->sname;
+	bool ds = w->q->qtype == TYPE_DS && sname->labels > 0;
+	struct found f;
+
+	find_name(w->r, sname, w->hash, hint, sname->labels - (ds ? 1u : 0u), &f);
+	if (ds && !f.zone) /* no parent here: the child answers */
+		find_name(w->r, sname, w->hash, hint, sname->labels, &f);
+	if (!f.zone) {
+		/* The end of a chain that leaves our zones is no error (RFC 6604 section 3). */
+		w->rcode = w->steps ? RCODE_NOERROR : RCODE_REFUSED;
+		return false;
+	}
+
+	const struct node *n = f.node;
+
+	if (n->flags & NODE_BELOW) {
+		/* Occluded: only the cut or DNAME above it is seen. */
+		const uint8_t *wire = n->name;
+
+		for (unsigned i = n->labels; i > n->cover_labels; i--)
+			wire += 1 + *wire;
+		size_t len = n->name_len - (size_t)(wire - n->name);
+
+		n = find_in_zone(w->r, f.zone, name_hash(arena_map_head(&w->r->map)->secret,
+							 wire, len), wire, len);
+		f.exact = false;
+		if (!n) {
+			w->rcode = RCODE_SERVFAIL;
+			return false;
+		}
+	}
+	if ((n->flags & NODE_CUT) && !(f.exact && w->q->qtype == TYPE_DS)) {
+		put_referral(w, &f, n);
+		return false;
+	}
+	w->aa |= w->steps == 0; /* of the first owner name (RFC 6604 section 2) */
+	if (f.exact)
+		return put_data(w, &f, n, false);
+	if (n->flags & NODE_DNAME)
+		return put_dname(w, n);
+
+	const struct node *wildcard = source_of_synthesis(w, &f);
+
+	if (wildcard)
+		return put_data(w, &f, wildcard, true);
+	w->rcode = RCODE_NXDOMAIN;
+	put_negative(w, &f);
+	return false;
+}
+
+void query_prefetch(const struct reader *r, struct query *q)
+{
+	q->hint = 0;
+	if (q->decided || q->qclass == CLASS_CH)
+		return;
+	q->hint = table_candidate(table_current(r->map.base), q->hash);
+	if (q->hint) {
+		const uint8_t *n = arena_at(r->map.base, q->hint);
+
+		__builtin_prefetch(n);
+		__builtin_prefetch(n + 64);
+	}
+}
+
+size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint16_t *rcode)
+{
+	if (q->decided) {
+		*rcode = q->rcode;
+		return query_error(q, out, q->rcode);
+	}
+	if (q->qclass == CLASS_CH)
+		return chaos_answer(r, q, out, rcode);
+
+	struct writer w;
+
+	w.r = r;
+	w.q = q;
+	w.out = out;
+	w.at = q->question_end;
+	w.limit = q->limit - (q->edns ? OPT_LEN : 0u);
+	memset(w.count, 0, sizeof(w.count));
+	w.aa = w.truncated = false;
+	w.rcode = RCODE_NOERROR;
+	w.sname = &q->qname;
+	w.hash = q->hash;
+	w.steps = 0;
+	if (out != q->msg)
+		memcpy(out, q->msg, q->question_end);
+
+	ref hint = q->hint;
+
+	while (step(&w, hint))
+		hint = 0;
+
+	answer_header(q, out, w.rcode, w.aa);
+	if (w.truncated)
+		out[2] |= 0x02; /* TC */
+	wire_write16(out + 6, w.count[ANSWER]);
+	wire_write16(out + 8, w.count[AUTHORITY]);
+	*rcode = w.rcode;
+	size_t end = q->edns ? answer_opt(q, out, w.at, w.rcode) : w.at;
+
+	wire_write16(out + 10, (uint16_t)(w.count[ADDITIONAL] + q->edns));
+	return end;
+}

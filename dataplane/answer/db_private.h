@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* db_private.h - what the parts of the writer share: db.c (birth, readers' slots),
+ * db_stage.c (transactions until their commit), db_commit.c, db_reclaim.c, and
+ * chain.c (a name's nodes in the table).
+ *
+ * Writer's thread only.
+ */
+#ifndef POLLUX_DB_PRIVATE_H
+#define POLLUX_DB_PRIVATE_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "db.h"
+#include "db_protocol.h"
+
+#define BAKE_MAX (UINT64_C(32) << 20) /* octets; see node_bake.  Only touched pages cost memory. */
+
+/* What one commit, or one step of reclamation, has made unreachable. */
+struct batch {
+	struct batch *next;
+	uint64_t epoch;          /* passed when all readers have reached it */
+	struct ref_list unlink;  /* nodes to take out of the table, then to free */
+	struct ref_list teardown;/* zones whose whole contents go: pairs of zone, tree */
+	struct ref_list free;    /* to be freed */
+	struct ref_list next_free; /* unlinked after this period, to be freed after the next */
+	bool walking;            /* a zone is being taken apart: */
+	struct tree_iter walk;   /* where, and */
+	ref node;                /* the node that is next */
+};
+
+/* One zone touched by the open transaction. */
+struct zone_op {
+	ref zone;
+	ref old;                 /* its snapshot so far, or 0 */
+	ref snapshot;            /* the one to publish */
+	bool fresh;              /* the zone is new */
+	bool drop;
+};
+
+struct txn {
+	struct db *db;
+	struct stage stage;
+	struct ref_list added;   /* nodes of names new in their zone */
+	struct ref_list changed; /* nodes that replace one */
+	struct ref_list removed; /* nodes of names that go */
+	struct zone_op *op;
+	size_t op_cnt, op_cap;
+	ref settings;            /* new block, or 0 */
+};
+
+struct db {
+	struct arena *arena;
+	uint8_t *base;
+	int status_fd;
+	struct status *status;
+	pthread_mutex_t slots;   /* guards handing out of status slots */
+	struct table_writer table;
+	struct ref_list zones;   /* all loaded zones, in no order */
+	uint32_t depth_cnt[NAME_MAX_LABELS + 1]; /* loaded apexes with so many labels */
+	struct batch *first, *last; /* queued, oldest first */
+	uint64_t retired;        /* refs in them */
+	struct txn txn;
+	bool open;
+	struct node *bake;       /* BAKE_MAX octets */
+};
+
+static inline void *at(const struct db *db, ref r)
+{
+	return (void *)arena_at(db->base, r);
+}
+
+static inline ref ref_to(const struct db *db, const void *p)
+{
+	return (ref)((size_t)((const uint8_t *)p - db->base) / ARENA_UNIT);
+}
+
+static inline uint64_t hash_of(const struct db *db, const uint8_t *name, size_t len)
+{
+	return name_hash(arena_head(db->arena)->secret, name, len);
+}
+
+static inline uint64_t version_of(const struct db *db)
+{
+	return atomic_load_explicit(&arena_head(db->arena)->version, memory_order_relaxed);
+}
+
+static inline int list_add(struct ref_list *l, ref r)
+{
+	if (ref_list_reserve(l, 1))
+		return -ENOMEM;
+	l->ref[l->cnt++] = r;
+	return 0;
+}
+
+static inline void zone_apex(const struct db *db, ref zone, struct name *apex)
+{
+	name_from_wire(apex, ((struct zone *)at(db, zone))->name, NAME_MAX_LEN);
+}
+
+/* db_reclaim.c: free a batch that has nothing left. */
+void batch_free(struct batch *b);
+
+/* db_stage.c: free a transaction's private memory. */
+void txn_end(struct txn *t);
+
+/* chain.c */
+
+/* link_node - link node r in the place of its zone's older node, else at the head of
+ * its name's chain.  Cannot fail: a slot is reserved if the name is new. */
+void link_node(struct db *db, ref r, uint64_t hash);
+
+/* unlink_node - take node r out of its chain, if it still is there. */
+void unlink_node(struct db *db, ref r);
+
+/* path_add_all - one more apex stands below all names above it: path nodes for them,
+ * or none and -ENOSPC.  They are linked at once: to readers they say nothing but that
+ * the search may go on.  Nodes that came and went meanwhile go to `unlink`. */
+int path_add_all(struct db *db, const struct name *apex, struct ref_list *unlink);
+
+/* path_drop - the opposite for the names of fewer than `labels` labels above an apex;
+ * nodes that serve none any more go to `unlink`, which has room for them. */
+void path_drop(struct db *db, const struct name *apex, unsigned labels, struct ref_list *unlink);
+
+/* db_reclaim.c: queue what a commit has made unreachable, under a new epoch. */
+void queue_batch(struct db *db, struct batch *b);
+
+#endif

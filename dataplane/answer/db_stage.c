@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* db_stage.c - transactions until their commit. */
+#include <assert.h>
+
+#include "db_private.h"
+#include "rrtype.h"
+#include "wire.h"
+
+struct txn *db_begin(struct db *db)
+{
+	assert(!db->open);
+	db->open = true;
+	db->txn = (struct txn){
+		.db = db,
+		.stage = { .arena = db->arena, .base = db->base, .version = version_of(db) + 1 },
+	};
+	return &db->txn;
+}
+
+void txn_end(struct txn *t)
+{
+	ref_list_free(&t->stage.fresh);
+	ref_list_free(&t->stage.retired);
+	ref_list_free(&t->added);
+	ref_list_free(&t->changed);
+	ref_list_free(&t->removed);
+	free(t->op);
+	t->db->open = false;
+}
+
+void txn_abort(struct txn *t)
+{
+	for (size_t i = 0; i < t->stage.fresh.cnt; i++)
+		arena_free(t->db->arena, t->stage.fresh.ref[i]);
+	txn_end(t);
+}
+
+/* The loaded zone with this apex, or 0. */
+static ref zone_find(const struct db *db, const uint8_t *apex, size_t len)
+{
+	const struct node *n = table_find(db->base, db->table.table, hash_of(db, apex, len), apex, len);
+
+	for (; n; n = node_sibling(db->base, n))
+		if ((n->flags & NODE_APEX) && zone_snapshot(db->base, n->zone, version_of(db)))
+			return n->zone;
+	return 0;
+}
+
+static int op_add(struct txn *t, const struct zone_op *op)
+{
+	if (t->op_cnt == t->op_cap) {
+		size_t cap = t->op_cap * 2 + 8;
+		struct zone_op *grown = realloc(t->op, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		t->op = grown;
+		t->op_cap = cap;
+	}
+	t->op[t->op_cnt++] = *op;
+	return 0;
+}
+
+/* Has this transaction changed the zone already? */
+static bool op_touches(const struct txn *t, const struct name *apex)
+{
+	for (size_t i = 0; i < t->op_cnt; i++) {
+		const struct zone *z = at(t->db, t->op[i].zone);
+
+		if (z->name_len == apex->len && memcmp(z->name, apex->wire, apex->len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A name of the zone that is being put, before its node is made. */
+struct pending {
+	const uint8_t *name;
+	const struct record *rr;
+	size_t rr_cnt;           /* 0: an empty non-terminal */
+	uint16_t flags;
+	uint8_t labels, cover_labels;
+};
+
+struct pending_list {
+	struct pending *p;
+	size_t cnt, cap;
+};
+
+static struct pending *pending_add(struct pending_list *l)
+{
+	if (l->cnt == l->cap) {
+		size_t cap = l->cap * 2 + 64;
+		struct pending *grown = realloc(l->p, cap * sizeof(*grown));
+
+		if (!grown)
+			return NULL;
+		l->p = grown;
+		l->cap = cap;
+	}
+	l->p[l->cnt] = (struct pending){ 0 };
+	return &l->p[l->cnt++];
+}
+
+static bool has_type(const struct pending *p, uint16_t type)
+{
+	for (size_t i = 0; i < p->rr_cnt; i++)
+		if (p->rr[i].type == type)
+			return true;
+	return false;
+}
+
+/* What a name is, from its records and its parent's flags. */
+static void pending_classify(struct pending *p, const struct pending *parent, bool apex)
+{
+	p->flags = apex ? NODE_APEX : 0;
+	if (parent && (parent->flags & NODE_BELOW)) {
+		p->flags |= NODE_BELOW;
+		p->cover_labels = parent->cover_labels;
+	} else if (parent && (parent->flags & (NODE_CUT | NODE_DNAME))) {
+		p->flags |= NODE_BELOW;
+		p->cover_labels = parent->labels;
+	} else {
+		if (!apex && has_type(p, TYPE_NS))
+			p->flags |= NODE_CUT;
+		if (has_type(p, TYPE_DNAME))
+			p->flags |= NODE_DNAME;
+		if (has_type(p, TYPE_CNAME))
+			p->flags |= NODE_CNAME;
+	}
+}
+
+/* List all names of the zone in canonical order, empty non-terminals included
+ * (RFC 4592 section 2.2.2), and say what each is. */
+static int pending_fill(struct pending_list *l, const struct name *apex,
+			const struct records *rs)
+{
+	size_t line[NAME_MAX_LABELS + 1]; /* the last name's ancestors, by labels: indices */
+	struct name last = { 0 };
+
+	for (size_t i = 0; i < rs->cnt;) {
+		const struct record *rr = &rs->rr[i];
+		size_t n = 1;
+		struct name o;
+
+		while (i + n < rs->cnt && (rr[n].owner == rr->owner ||
+					   name_cmp(rr[n].owner, rr->owner) == 0))
+			n++;
+		i += n;
+		name_from_wire(&o, rr->owner, NAME_MAX_LEN);
+		if (o.labels < apex->labels)
+			return -EINVAL;
+
+		/* How many labels, counted from the root, it shares with the last name. */
+		unsigned common = apex->labels;
+
+		if (l->cnt) {
+			while (common < o.labels && common < last.labels) {
+				const uint8_t *a = o.wire + name_suffix(&o, common + 1);
+				const uint8_t *b = last.wire + name_suffix(&last, common + 1);
+
+				if (memcmp(a, b, 1u + *a))
+					break;
+				common++;
+			}
+		} else if (o.labels != apex->labels) {
+			return -EINVAL; /* the apex comes first */
+		}
+
+		for (unsigned d = l->cnt ? common + 1 : apex->labels; d <= o.labels; d++) {
+			struct pending *p = pending_add(l);
+
+			if (!p)
+				return -ENOMEM;
+			const struct pending *parent = d > apex->labels ? &l->p[line[d - 1]] : NULL;
+
+			p->name = rr->owner + name_suffix(&o, d);
+			p->labels = (uint8_t)d;
+			if (d == o.labels) {
+				p->rr = rr;
+				p->rr_cnt = n;
+			}
+			pending_classify(p, parent, d == apex->labels);
+			if (parent && name_is_wildcard(p->name))
+				l->p[line[d - 1]].flags |= NODE_WILDCARD_PARENT;
+			line[d] = (size_t)(p - l->p);
+		}
+		last = o;
+	}
+	return l->cnt && has_type(&l->p[0], TYPE_SOA) ? 0 : -EINVAL;
+}
+
+/* Stage the node of one name: the standing one if it says the same. */
+static int stage_node(struct txn *t, const struct zone_op *op, const struct name *apex,
+		      const struct pending *p, ref standing, ref *out)
+{
+	struct db *db = t->db;
+	struct node_source src = {
+		.owner = p->name, .rr = p->rr, .rr_cnt = p->rr_cnt, .flags = p->flags,
+		.cover_labels = p->cover_labels, .apex = apex->wire,
+		.secret = arena_head(db->arena)->secret,
+	};
+	size_t size = node_bake(db->bake, BAKE_MAX, &src);
+
+	if (!size)
+		return -EINVAL;
+	if (standing && node_same(at(db, standing), db->bake)) {
+		*out = standing;
+		return 0;
+	}
+	int err = stage_alloc(&t->stage, size, out);
+
+	if (err)
+		return err;
+	struct node *n = at(db, *out);
+
+	memcpy((void *)n, db->bake, size);
+	n->created = t->stage.version;
+	atomic_store_explicit(&n->deleted, VERSION_NEVER, memory_order_relaxed);
+	n->zone = op->zone;
+	if (standing) {
+		err = stage_retire(&t->stage, standing);
+		return err ? err : list_add(&t->changed, *out);
+	}
+	return list_add(&t->added, *out);
+}
+
+/* Go through the zone's new names and the standing tree side by side. */
+static int stage_names(struct txn *t, const struct zone_op *op, const struct name *apex,
+		       const struct pending_list *l, ref *tree, ref *apex_node)
+{
+	struct db *db = t->db;
+	const struct snapshot *old = op->old ? at(db, op->old) : NULL;
+	struct tree_iter it;
+	ref standing = old ? tree_first(&it, db->base, old->tree) : 0;
+	size_t added = t->added.cnt, changed = t->changed.cnt, removed = t->removed.cnt;
+	ref *all = malloc(l->cnt * sizeof(*all));
+	int err = all ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !err && i < l->cnt; i++) {
+		int c = 1;
+
+		while (standing &&
+		       (c = name_cmp(((struct node *)at(db, standing))->name, l->p[i].name)) < 0) {
+			err = list_add(&t->removed, standing);
+			if (err)
+				goto out;
+			standing = tree_next(&it);
+		}
+		err = stage_node(t, op, apex, &l->p[i], standing && c == 0 ? standing : 0, &all[i]);
+		if (standing && c == 0)
+			standing = tree_next(&it);
+	}
+	for (; !err && standing; standing = tree_next(&it))
+		err = list_add(&t->removed, standing);
+	if (err)
+		goto out;
+	*apex_node = all[0];
+
+	/* Few changes share the old tree; many are cheaper as a new one. */
+	size_t changes = t->added.cnt - added + t->changed.cnt - changed + t->removed.cnt - removed;
+
+	if (old && changes < l->cnt / 8) {
+		*tree = old->tree;
+		for (size_t i = removed; !err && i < t->removed.cnt; i++)
+			err = tree_remove(&t->stage, tree,
+					  ((struct node *)at(db, t->removed.ref[i]))->name);
+		for (size_t i = changed; !err && i < t->changed.cnt; i++)
+			err = tree_put(&t->stage, tree, t->changed.ref[i]);
+		for (size_t i = added; !err && i < t->added.cnt; i++)
+			err = tree_put(&t->stage, tree, t->added.ref[i]);
+	} else {
+		err = tree_build(&t->stage, tree, all, l->cnt);
+		if (!err && old)
+			err = tree_retire(&t->stage, old->tree);
+	}
+out:
+	free(all);
+	return err;
+}
+
+static uint32_t soa_serial(const struct records *rs)
+{
+	for (size_t i = 0; i < rs->cnt; i++)
+		if (rs->rr[i].type == TYPE_SOA) /* the last 20 octets are its numbers */
+			return wire_read32(rs->rr[i].rdata + rs->rr[i].rdata_len - 20);
+	return 0;
+}
+
+static int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *content)
+{
+	int err = stage_alloc(&t->stage, sizeof(*content), &op->snapshot);
+
+	if (!err && op->old)
+		err = stage_retire(&t->stage, op->old);
+	if (err)
+		return err;
+	struct snapshot *s = at(t->db, op->snapshot);
+
+	*s = *content;
+	s->version = t->stage.version;
+	s->prev = op->old;
+	return op_add(t, op);
+}
+
+int txn_zone_put(struct txn *t, const struct name *apex, const struct records *rs)
+{
+	struct db *db = t->db;
+	struct pending_list l = { 0 };
+	struct zone_op op = { .zone = zone_find(db, apex->wire, apex->len) };
+	struct snapshot content = { .serial = soa_serial(rs), .records = rs->cnt };
+	int err;
+
+	if (op_touches(t, apex))
+		return -EALREADY;
+	err = pending_fill(&l, apex, rs);
+	if (err)
+		goto out;
+	if (op.zone) {
+		op.old = atomic_load_explicit(&((struct zone *)at(db, op.zone))->snapshot,
+					      memory_order_relaxed);
+	} else {
+		op.fresh = true;
+		err = stage_alloc(&t->stage, sizeof(struct zone) + apex->len, &op.zone);
+		if (err)
+			goto out;
+		struct zone *z = at(db, op.zone);
+
+		memset((void *)z, 0, sizeof(*z));
+		z->labels = apex->labels;
+		z->name_len = apex->len;
+		memcpy(z->name, apex->wire, apex->len);
+	}
+	content.names = l.cnt;
+	err = stage_names(t, &op, apex, &l, &content.tree, &content.apex);
+	if (!err)
+		err = stage_snapshot(t, &op, &content);
+out:
+	free(l.p);
+	return err;
+}
+
+int txn_zone_drop(struct txn *t, const struct name *apex)
+{
+	struct db *db = t->db;
+	struct zone_op op = { .zone = zone_find(db, apex->wire, apex->len), .drop = true };
+
+	if (op_touches(t, apex))
+		return -EALREADY;
+	if (!op.zone)
+		return -ENOENT;
+	op.old = atomic_load_explicit(&((struct zone *)at(db, op.zone))->snapshot,
+				      memory_order_relaxed);
+	return stage_snapshot(t, &op, &(struct snapshot){ 0 });
+}
+
+int txn_settings(struct txn *t, const struct settings *s)
+{
+	ref old = atomic_load_explicit(&arena_head(t->db->arena)->settings, memory_order_relaxed);
+	int err = stage_alloc(&t->stage, sizeof(*s), &t->settings);
+
+	if (!err && old)
+		err = stage_retire(&t->stage, old);
+	if (!err)
+		*(struct settings *)at(t->db, t->settings) = *s;
+	return err;
+}
+

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* tree.h - a copy-on-write B+tree in the arena, from canonical owner names to
+ * nodes: the truth about one zone at one version.
+ *
+ * Published tree nodes never change.  A change copies the path from the root down
+ * (tree nodes made by the same transaction are changed in place) and yields a new root; the
+ * rest is shared.  The root 0 is the empty tree.  The leaves hold references to
+ * struct node (node.h), in canonical order (RFC 4034 section 6.1).
+ *
+ * Readers need nothing but the root and that its version is not reclaimed.
+ */
+#ifndef POLLUX_TREE_H
+#define POLLUX_TREE_H
+
+#include <stdbool.h>
+
+#include "arena.h"
+#include "stage.h"
+
+#define TREE_DEPTH 12 /* levels: far more than 2^32 nodes can fill */
+
+/* tree_find - the node of the folded wire name, or 0. */
+ref tree_find(const uint8_t *base, ref root, const uint8_t *name);
+
+/* A position in a tree of one version.  Plain data of the caller's. */
+struct tree_iter {
+	const uint8_t *base;
+	unsigned depth;              /* levels in use; 0: at the end */
+	struct { ref at; unsigned index; } level[TREE_DEPTH];
+};
+
+/* tree_first, tree_seek - the first node, or the first at or after `name`, in
+ * canonical order; 0 if there is none.  tree_next - the one after. */
+ref tree_first(struct tree_iter *it, const uint8_t *base, ref root);
+ref tree_seek(struct tree_iter *it, const uint8_t *base, ref root, const uint8_t *name);
+ref tree_next(struct tree_iter *it);
+
+/* tree_put - make *root hold `node` under its name, instead of what was there.
+ * tree_remove - remove the name if it is there.
+ * tree_build - a new tree of cnt nodes in canonical order.
+ * tree_retire - retire all tree nodes below root (not the zone's nodes).
+ * 0, -ENOSPC or -ENOMEM; after an error the transaction must be aborted. */
+int tree_put(struct stage *s, ref *root, ref node);
+int tree_remove(struct stage *s, ref *root, const uint8_t *name);
+int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt);
+int tree_retire(struct stage *s, ref root);
+
+#endif
