@@ -44,10 +44,17 @@ static bool put_name(struct sink *s, const uint8_t *wire)
 		return put(s, ".", 1);
 	for (; *wire != 0; wire += *wire + 1u) {
 		for (unsigned i = 1; i <= *wire; i++) {
-			char text[8] = { (char)wire[i] };
-			int len = plain(wire[i]) ? 1 : snprintf(text, sizeof(text), "\\%03u", wire[i]);
+			uint8_t c = wire[i];
+			char text[8];
+			size_t len = 0;
 
-			if (!put(s, text, (size_t)len))
+			if (!plain(c))
+				text[len++] = '\\';
+			if (c > ' ' && c < 0x7f)
+				text[len++] = (char)c;
+			else
+				len += (size_t)snprintf(text + len, sizeof(text) - len, "%03u", c);
+			if (!put(s, text, len))
 				return false;
 		}
 		if (!put(s, ".", 1))
@@ -95,6 +102,8 @@ static bool put_text(struct sink *s, uint16_t type, const uint8_t *rdata, uint16
 		return false;
 	}
 	s->len += (size_t)n;
+	while (s->text[s->len - 1] == ' ' && s->text[s->len - 2] != '\\')
+		s->text[--s->len] = '\0'; /* libknot ends some types with a blank */
 	return true;
 }
 

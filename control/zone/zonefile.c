@@ -321,9 +321,9 @@ static bool ttl_resolve(struct source *src, zs_scanner_t *s, uint64_t line, uint
 		const uint8_t *min = s->r_data + s->r_data_length - 4;
 
 		*ttl = (uint32_t)min[0] << 24 | (uint32_t)min[1] << 16 | (uint32_t)min[2] << 8 | min[3];
-		warn(r, src->name, line, "no TTL: taking the SOA's minimum, %lu", (unsigned long)*ttl);
 		if (*ttl > INT32_MAX)
 			*ttl = 0;
+		warn(r, src->name, line, "no TTL: taking the SOA's minimum, %lu", (unsigned long)*ttl);
 		s->default_ttl = *ttl;
 		return true;
 	}
@@ -716,35 +716,90 @@ static void source_include(struct source *src, const struct entry *e)
 	}
 }
 
-/* error_near - the word at which the scanner stumbled, in the line that ends at
- * `at`, for a message: ` near "word"`, or nothing.  Returns near. */
-static const char *error_near(const struct source *src, const char *at, char near[NEAR_MAX + 16])
+/* word_begin, word_end - of the word around p, in the line or lines [begin, end). */
+static const char *word_begin(const char *p, const char *begin)
 {
-	size_t rest = src->scanner->buffer_length; /* of the line from there on, and a NUL */
-	const char *p = at;
-
-	near[0] = '\0';
-	if (rest == 0 || rest - 1 > (size_t)(at - src->next))
-		return near;
-	p -= rest - 1;
-	if (p > src->next && p == at)
+	while (p > begin && !strchr(" \t\n", p[-1]))
 		p--;
-	while (p > src->next && !strchr(" \t\n", p[-1]))
-		p--;
+	return p;
+}
 
-	size_t len = 0;
+static const char *word_end(const char *p, const char *end)
+{
+	while (p < end && (*p == '\0' || !strchr(" \t\n", *p)))
+		p++;
+	return p;
+}
 
-	while (p + len < at && !strchr(" \t\n", p[len]))
-		len++;
-	if (len == 0)
-		return near;
+/* word_in_head - do only an owner, a TTL and a class stand before the word, so that
+ * it should be a type? */
+static bool word_in_head(const struct entry *e, const char *word)
+{
+	const char *p = word_end(e->begin, word);
 
-	char *out = near + sprintf(near, " near \"");
+	for (;;) {
+		while (p < word && strchr(" \t", *p))
+			p++;
+		if (p >= word)
+			return p == word && word > e->begin;
 
-	for (size_t i = 0; i < len && i < NEAR_MAX; i++)
-		*out++ = p[i] > ' ' && p[i] < 0x7f ? p[i] : '?';
-	strcpy(out, "\"");
-	return near;
+		const char *end = word_end(p, word);
+		bool class_in = end - p == 2 && strncasecmp(p, "IN", 2) == 0;
+
+		if (!class_in && (*p < '0' || *p > '9'))
+			return false;
+		p = end;
+	}
+}
+
+/* error_tell - report the scanner's error in e, found in the line that ends at
+ * `at`, with the word at which it stumbled. */
+static void error_tell(struct source *src, const struct entry *e, const char *at, uint64_t line)
+{
+	const zs_scanner_t *s = src->scanner;
+	const char *cause = zs_strerror(s->error.code), *p = at;
+	size_t rest = s->buffer_length; /* of the line from the error on, and a NUL */
+	char near[NEAR_MAX + 16] = "";
+
+	if (rest > 0 && rest - 1 <= (size_t)(at - e->begin))
+		p = at - (rest - 1);
+	p = word_begin(p == at && p > e->begin ? p - 1 : p, e->begin);
+
+	const char *end = word_end(p, at);
+
+	if (s->error.code == ZS_UNSUPPORTED_TYPE ||
+	    (s->error.code == ZS_BAD_NUMBER && (*p < '0' || *p > '9') && word_in_head(e, p)))
+		cause = "no known record type (and the class can only be IN)";
+	if (end > p) {
+		char *out = near + sprintf(near, " near \"");
+
+		for (size_t i = 0; p + i < end && i < NEAR_MAX; i++)
+			*out++ = p[i] > ' ' && p[i] < 0x7f ? p[i] : '?';
+		strcpy(out, "\"");
+	}
+	fault(src->r, src->name, line, "%s%s", cause, near);
+}
+
+/* entry_stuck - the first entry not yet read that the scanner cannot get out of (an
+ * error without a position: "$INCLUDE" alone is one); entries before it hold no
+ * records. */
+static struct entry entry_stuck(struct source *src)
+{
+	const char *end = src->text + src->len;
+	zs_scanner_t *s = src->scanner;
+
+	for (;;) {
+		struct entry e = entry_find(src, src->next);
+
+		entry_read(src, &e);
+		zs_set_input_string(s, e.begin, (size_t)(e.end - e.begin) + 1);
+		if (zs_parse_record(s) < 0 || s->state != ZS_STATE_EOF || src->next == end) {
+			zs_set_input_string(s, src->text, src->len);
+			return e;
+		}
+		if (entry_is(e.begin, end, "$ORIGIN"))
+			origin_note(src);
+	}
 }
 
 /* source_error - the scanner found one, or a directive that is ours. */
@@ -753,26 +808,30 @@ static void source_error(struct source *src)
 	struct reading *r = src->r;
 	zs_scanner_t *s = src->scanner;
 	const char *end = src->text + src->len;
-	int code = s->error.code;
-	bool at_end = s->input.start != src->text; /* in what the scanner adds there */
-	const char *at = at_end ? end - 1 : s->input.current;
-	uint64_t line = src->next_line + lines_count(src->next, at);
-	struct entry e = entry_find(src, at);
-	char near[NEAR_MAX + 16];
+	struct entry e;
 
-	if (at_end || code == ZS_UNCLOSED_MULTILINE || code == ZS_UNCOVERED_STATE) {
-		fault(r, src->name, e.line, "%s", zs_strerror(code));
+	if (s->input.start != src->text) {
+		/* In what the scanner adds at the end: parentheses are open. */
+		e = entry_find(src, end - 1);
+		fault(r, src->name, e.line, "%s", zs_strerror(s->error.code));
 		src->next = end;
 		return;
 	}
-	if (e.begin[0] != '$')
-		origin_note(src);
-	if (entry_is(e.begin, end, "$GENERATE")) {
-		source_generate(src, &e);
-	} else if (entry_is(e.begin, end, "$ORIGIN") && origin_read(src, e.begin)) {
-		/* Relative: read where the scanner would not. */
+	if (s->error.code == ZS_UNCOVERED_STATE) {
+		e = entry_stuck(src);
+		fault(r, src->name, e.line, "malformed %s", e.begin[0] == '$' ? "directive" : "entry");
 	} else {
-		fault(r, src->name, line, "%s%s", zs_strerror(code), error_near(src, at, near));
+		const char *at = s->input.current;
+		uint64_t line = src->next_line + lines_count(src->next, at);
+
+		e = entry_find(src, at);
+		if (e.begin[0] != '$')
+			origin_note(src);
+		if (entry_is(e.begin, end, "$GENERATE"))
+			source_generate(src, &e);
+		else if (!entry_is(e.begin, end, "$ORIGIN") || !origin_read(src, e.begin))
+			error_tell(src, &e, at, line);
+		/* else: a relative $ORIGIN, which the scanner would not read */
 	}
 	if (e.begin[0] == '$') {
 		/* What a bad $ORIGIN leaves in the scanner may be no name. */
