@@ -372,18 +372,16 @@ static void source_record(struct source *src)
 {
 	zs_scanner_t *s = src->scanner;
 	const char *at = s->input.current;
-	uint64_t line = src->next_line;
+	uint64_t line = src->next_line, lines = 1;
 
-	src->next_line++;
 	if (memchr(src->next, '\n', (size_t)(at - src->next))) {
 		/* More than one line since the last: other entries, or one in parentheses. */
-		struct entry e = entry_find(src, at);
-
-		line = e.line;
-		src->next_line += lines_count(src->next, at);
+		line = entry_find(src, at).line;
+		lines += lines_count(src->next, at);
 		origin_note(src);
 	}
 	src->next = at + 1;
+	src->next_line += lines;
 
 	const char *cause = record_take(src, s, line);
 
@@ -737,6 +735,8 @@ static bool word_in_head(const struct entry *e, const char *word)
 {
 	const char *p = word_end(e->begin, word);
 
+	if (e->begin[0] == '$')
+		return false;
 	for (;;) {
 		while (p < word && strchr(" \t", *p))
 			p++;
