@@ -475,6 +475,12 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	if (q->qclass == CLASS_CH)
 		return chaos_answer(r, q, out, rcode);
 
+	/* Only a path narrower than any IP has would not take question and OPT. */
+	if (q->question_end + OPT_LEN > q->limit) {
+		*rcode = RCODE_SERVFAIL;
+		return query_error(q, out, RCODE_SERVFAIL);
+	}
+
 	struct writer w;
 
 	w.r = r;

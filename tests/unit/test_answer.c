@@ -5,36 +5,12 @@
 
 #include "answers.h"
 
-static const char zone[] =
-	"$TTL 300\n"
-	"@ 3600 SOA ns1 host 7 1800 900 604800 60\n"
-	"@ NS ns1\n@ NS ns.other.test.\n@ MX 10 mail\n@ MX 20 mx.mail\n"
-	"ns1 A 192.0.2.1\nns1 AAAA 2001:db8::1\n"
-	"mail A 192.0.2.2\n"
-	"www A 192.0.2.3\nwww A 192.0.2.4\nwww TXT \"hello\"\n"
-	"alias CNAME www\nalias2 CNAME alias\nout CNAME elsewhere.test.\nnone CNAME nothing\n"
-	"loop1 CNAME loop2\nloop2 CNAME loop1\n"
-	"deep.a.b A 192.0.2.5\n"
-	"*.wild TXT \"star\"\n*.wild MX 5 mail\n"
-	"exists.wild A 192.0.2.6\nsub.ent.wild A 192.0.2.7\n"
-	"*.cwild CNAME www\n"
-	"cut NS ns.cut\ncut NS ns.sib\ncut NS ns1\ncut DS 1 8 2 "
-	"0000000000000000000000000000000000000000000000000000000000000000\n"
-	"ns.cut A 192.0.2.8\nns.cut AAAA 2001:db8::8\nbelow.cut TXT \"occluded\"\n"
-	"sib NS ns.sib\nns.sib A 192.0.2.9\n"
-	"lame NS ns.elsewhere.test.\n"
-	"d DNAME target.test.\nd TXT \"owner\"\n"
-	"into DNAME a.b\n"
-	"odd TYPE65280 \\# 3 010203\n";
-
 static struct lab lab;
 
 static void open_zones(void)
 {
 	lab_open(&lab);
-	lab_put(&lab, "example.", zone);
-	lab_put(&lab, "elsewhere.test.", "@ 60 SOA . . 1 1 1 1 30\n@ 60 NS ns\nns 60 A 192.0.2.99\n"
-		"@ 60 TXT there\n");
+	lab_put_sample(&lab);
 }
 
 static const char *ask(const char *qname, uint16_t qtype, uint16_t edns, enum transport transport)
@@ -150,7 +126,7 @@ Test(answer, parent_and_child, .init = open_zones)
 		lab_open(&lab);
 		lab_put(&lab, "cut.example.", child);
 		expect("cut.example.", TYPE_DS, "NOERROR aa\nns cut.example. 30 IN SOA . . 1 1 1 1 30\n");
-		lab_put(&lab, "example.", zone);
+		lab_put(&lab, "example.", sample_zone);
 	}
 }
 
