@@ -3,7 +3,8 @@
  *
  *   xsks_map         XSKMAP, queue -> AF_XDP socket; filled by DPDK's driver.
  *   steer_address    hash, struct steer_address -> __u8 (1): what is served.  Empty:
- *                    everything passes to the kernel.
+ *                    everything passes to the kernel.  Room for two lists of
+ *                    STEER_ADDRESSES, as one replaces the other.
  *   steer_settings   array of one struct steer_settings.
  *   steer_bypass     array, queue -> __u32; not 0: the queue's traffic passes.
  *   steer_counter    per-CPU array, enum steer_reason -> __u64.

@@ -30,7 +30,8 @@ const char *steer_object_path(void);
 /* steer_detach_stale - remove a program of ours that a killed run left on the
  * interface.  0 when none or removed.  -EBUSY when a program stays: *id is its id if it
  * is another's, and 0 if it is ours and its xsks_map still holds a live AF_XDP socket
- * (another run is using the interface).  A program that takes the place of ours in the
+ * (another run is using the interface; a killed one keeps its sockets until it is wholly
+ * gone, which may take some tenths of a second: try again).  A program that takes the place of ours in the
  * meantime is not removed.  Ours is one that is named STEER_PROGRAM. */
 int steer_detach_stale(unsigned ifindex, uint32_t *id);
 
