@@ -30,7 +30,7 @@ static void log_line(const char *level, const char *format, va_list args)
 	if (len >= sizeof(line) / 2)
 		len = sizeof(line) / 2 - 1;
 
-	int body = vsnprintf(line + len, sizeof(line) - len - 1, format, args);
+	int body = vsnprintf(line + len, sizeof(line) - len, format, args);
 
 	if (body > 0)
 		len += strlen(line + len);
