@@ -7,24 +7,27 @@
 #include "dataplane/answer/answer.h"
 #include "dataplane/answer/name_hash.h"
 #include "dataplane/answer/rrtype.h"
+#include "dataplane/answer/table.h"
 #include "dataplane/answer/write.h"
 
-/* An arena without zones, made by hand: its head, and one settings block. */
+/* An arena without zones, made by hand: its head, settings and an empty table. */
 static struct {
 	alignas(64) struct arena_head head;
 	alignas(ARENA_UNIT) struct settings settings;
+	alignas(64) uint8_t table[sizeof(struct table) + sizeof(struct bucket)];
 } arena;
 
 static struct reader reader = { .map = { (const uint8_t *)&arena, sizeof(arena) } };
 
-#define SETTINGS_REF ((ref)(offsetof(__typeof__(arena), settings) / ARENA_UNIT))
+#define REF_OF(member) ((ref)(offsetof(__typeof__(arena), member) / ARENA_UNIT))
 
 static void setup(void)
 {
 	strcpy(arena.settings.identity, "ns1.example");
 	strcpy(arena.settings.version, "Pollux");
 	arena.settings.udp_payload = 1400;
-	arena.head.settings = SETTINGS_REF;
+	arena.head.settings = REF_OF(settings);
+	arena.head.table = REF_OF(table);
 	for (size_t i = 0; i < ARENA_SECRET; i++)
 		arena.head.secret[i] = (uint8_t)(i * 7);
 }
@@ -483,7 +486,7 @@ Test(query, limit)
 	arena.head.settings = 0;
 	goes_on(&m);
 	cr_assert_eq(q.limit, 1232);
-	arena.head.settings = SETTINGS_REF;
+	arena.head.settings = REF_OF(settings);
 	arena.settings.udp_payload = 100;
 	goes_on(&m);
 	cr_assert_eq(q.limit, 512);
