@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "control/attach.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,7 +13,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "control/serve/listen.h"
 #include "control/unix.h"
 #include "dataplane/common/log.h"
 
@@ -215,11 +215,11 @@ static void fill_maps(struct attach *a, struct dataplane_port *p)
 	const struct config *c = a->config;
 	uint32_t payload = c->udp_payload < PUNT_PAYLOAD ? c->udp_payload : PUNT_PAYLOAD;
 	unsigned queues = p->port.queues < STEER_QUEUES ? p->port.queues : STEER_QUEUES;
-	size_t cnt = 0;
+	size_t cnt = c->listen_cnt;
 
-	for (size_t i = 0; i < c->listen_cnt && cnt < STEER_ADDRESSES; i++)
-		if (!listen_wildcard(&c->listen[i].sa))
-			sa[cnt++] = c->listen[i].sa;
+	static_assert(CONFIG_LISTEN_MAX <= STEER_ADDRESSES, "every address fits into the map");
+	for (size_t i = 0; i < c->listen_cnt; i++)
+		sa[i] = c->listen[i].sa;
 
 	int error = steer_set_max_payload(&p->maps, payload);
 

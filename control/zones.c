@@ -346,6 +346,7 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e)
 	char domain[NAME_TEXT_MAX];
 	struct zone_info info = {0};
 	uint64_t start = uv_hrtime();
+	size_t told = j->fault_cnt;
 	int error = put_zone(z, j, &e->domain, e->file);
 	uint64_t took = uv_hrtime() - start;
 
@@ -379,8 +380,9 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e)
 	}
 	uv_mutex_unlock(&z->mutex);
 	if (error)
-		log_error("zone %s %s: %s", domain, e->state == ZONE_LOADED ?
-			  "keeps its old data" : "is not served", j->text);
+		log_error("zone %s %s%s%s", domain, e->state == ZONE_LOADED ?
+			  "keeps its old data" : "is not served",
+			  j->fault_cnt > told ? "" : ": ", j->fault_cnt > told ? "" : j->text);
 	return error;
 }
 

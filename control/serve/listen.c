@@ -29,15 +29,10 @@ static int set_datagram(int fd, const struct sockaddr_storage *sa)
 {
 	int error;
 
-	if (sa->ss_family == AF_INET) {
+	if (sa->ss_family == AF_INET)
 		error = set_int(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
-		if (!error && listen_wildcard(sa))
-			error = set_int(fd, IPPROTO_IP, IP_PKTINFO, 1);
-	} else {
+	else
 		error = set_int(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
-		if (!error && listen_wildcard(sa))
-			error = set_int(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	}
 	/* Without the right to force it the system's maximum has to do. */
 	if (set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, UDP_BUFFER))
 		set_int(fd, SOL_SOCKET, SO_RCVBUF, UDP_BUFFER);
@@ -115,13 +110,6 @@ int listen_socket(const struct config_address *a, int type, char *error, size_t 
 fail:
 	explain(a, type, result, error, error_size);
 	return result;
-}
-
-bool listen_wildcard(const struct sockaddr_storage *sa)
-{
-	if (sa->ss_family == AF_INET)
-		return ((const struct sockaddr_in *)sa)->sin_addr.s_addr == htonl(INADDR_ANY);
-	return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)sa)->sin6_addr);
 }
 
 char *listen_text(char *text, const struct sockaddr_storage *sa)

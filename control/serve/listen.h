@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* listen.h - the sockets of a listen address. */
+/* listen.h - the sockets of a listen address, which is always one host's: the
+ * configuration refuses 0.0.0.0 and ::, so an answer's source is its socket's. */
 #ifndef POLLUX_LISTEN_H
 #define POLLUX_LISTEN_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -19,9 +19,6 @@
  * the descriptor, the caller's, or -errno after writing a sentence to `error`.
  */
 int listen_socket(const struct config_address *a, int type, char *error, size_t error_size);
-
-/* listen_wildcard - is it 0.0.0.0 or ::? */
-bool listen_wildcard(const struct sockaddr_storage *sa);
 
 /* listen_text - "10.53.0.1@53" into text[LISTEN_TEXT].  Returns text. */
 char *listen_text(char *text, const struct sockaddr_storage *sa);

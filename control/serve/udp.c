@@ -13,14 +13,12 @@
 #define BURST 32        /* datagrams a system call; as the workers' bursts */
 #define BURSTS_A_TURN 8 /* before the loop's other handles get their turn */
 #define MESSAGE_MAX 65536 /* octets; no datagram is longer */
-#define CONTROL_MAX 64  /* octets of ancillary data: one packet info of either family */
 
 struct udp_socket {
 	uv_poll_t poll;
 	struct udp *udp;
 	struct sockaddr_storage sa;
 	int fd;
-	bool wildcard;
 	bool started;
 };
 
@@ -33,10 +31,6 @@ struct udp {
 	struct mmsghdr in[BURST], out[BURST];
 	struct iovec in_vec[BURST], out_vec[BURST];
 	struct sockaddr_storage peer[BURST];
-	union {
-		uint8_t octets[CONTROL_MAX];
-		struct cmsghdr align;
-	} control[BURST];
 	struct query query[BURST];
 	enum verdict verdict[BURST];
 	uint8_t message[BURST][MESSAGE_MAX];
@@ -61,7 +55,6 @@ int udp_open(struct udp **out, struct serve *s, const struct config_address *a, 
 
 		sock->udp = u;
 		sock->sa = a[i].sa;
-		sock->wildcard = listen_wildcard(&a[i].sa);
 		sock->fd = listen_socket(&a[i], SOCK_DGRAM, error, error_size);
 		if (sock->fd < 0) {
 			int result = sock->fd;
@@ -74,28 +67,6 @@ int udp_open(struct udp **out, struct serve *s, const struct config_address *a, 
 	}
 	*out = u;
 	return 0;
-}
-
-/* Makes the packet info that came with a query into that of its answer: source
- * address, and the interface only where the address means nothing without it. */
-static void turn_packet_info(struct msghdr *m)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-			struct in_pktinfo info;
-
-			memcpy(&info, CMSG_DATA(c), sizeof(info));
-			info.ipi_ifindex = 0;
-			memcpy(CMSG_DATA(c), &info, sizeof(info));
-		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-			struct in6_pktinfo info;
-
-			memcpy(&info, CMSG_DATA(c), sizeof(info));
-			if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-				info.ipi6_ifindex = 0;
-			memcpy(CMSG_DATA(c), &info, sizeof(info));
-		}
-	}
 }
 
 /* Sends out[0..cnt).  An answer that the kernel refuses (no route, source port 0,
@@ -147,14 +118,10 @@ static void answer_burst(struct udp *u, struct udp_socket *sock, unsigned cnt)
 
 		struct msghdr *in = &u->in[i].msg_hdr;
 
-		if (sock->wildcard)
-			turn_packet_info(in);
 		u->out_vec[answers] = (struct iovec){u->message[i], len};
 		u->out[answers].msg_hdr = (struct msghdr){
 			.msg_name = in->msg_name, .msg_namelen = in->msg_namelen,
 			.msg_iov = &u->out_vec[answers], .msg_iovlen = 1,
-			.msg_control = sock->wildcard ? in->msg_control : NULL,
-			.msg_controllen = sock->wildcard ? in->msg_controllen : 0,
 		};
 		answers++;
 	}
@@ -170,8 +137,6 @@ static int receive_burst(struct udp *u, struct udp_socket *sock)
 		u->in[i].msg_hdr = (struct msghdr){
 			.msg_name = &u->peer[i], .msg_namelen = sizeof(u->peer[i]),
 			.msg_iov = &u->in_vec[i], .msg_iovlen = 1,
-			.msg_control = sock->wildcard ? u->control[i].octets : NULL,
-			.msg_controllen = sock->wildcard ? CONTROL_MAX : 0,
 		};
 	}
 	return recvmmsg(sock->fd, u->in, BURST, MSG_DONTWAIT, NULL);
@@ -223,23 +188,19 @@ static bool same_address(const struct sockaddr_storage *sa, const uint8_t *addr)
 	return memcmp(&((const struct sockaddr_in6 *)sa)->sin6_addr, addr, 16) == 0;
 }
 
-/* The socket a datagram to addr would have come to: the exact one before a wildcard. */
+/* The socket that a datagram to the entry's destination would have come to. */
 static struct udp_socket *socket_of(struct udp *u, const struct punt_entry *e)
 {
 	sa_family_t family = e->family == 4 ? AF_INET : AF_INET6;
-	struct udp_socket *found = NULL;
 
 	for (size_t i = 0; i < u->cnt; i++) {
 		struct udp_socket *sock = &u->socket[i];
 
-		if (sock->sa.ss_family != family || !same_port(&sock->sa, e->dst_port_be))
-			continue;
-		if (sock->wildcard)
-			found = sock;
-		else if (same_address(&sock->sa, e->dst))
+		if (sock->sa.ss_family == family && same_port(&sock->sa, e->dst_port_be) &&
+		    same_address(&sock->sa, e->dst))
 			return sock;
 	}
-	return found;
+	return NULL;
 }
 
 static socklen_t punt_peer(const struct punt_entry *e, struct sockaddr_storage *sa)
@@ -259,33 +220,6 @@ static socklen_t punt_peer(const struct punt_entry *e, struct sockaddr_storage *
 	in6->sin6_port = e->src_port_be;
 	memcpy(&in6->sin6_addr, e->src, 16);
 	return sizeof(*in6);
-}
-
-/* Ancillary data that sets the source of an answer from a wildcard socket. */
-static size_t punt_source(const struct punt_entry *e, uint8_t *control)
-{
-	struct msghdr m = {.msg_control = control, .msg_controllen = CONTROL_MAX};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-	memset(control, 0, CONTROL_MAX);
-	if (e->family == 4) {
-		struct in_pktinfo info = {0};
-
-		memcpy(&info.ipi_spec_dst, e->dst, 4);
-		c->cmsg_level = IPPROTO_IP;
-		c->cmsg_type = IP_PKTINFO;
-		c->cmsg_len = CMSG_LEN(sizeof(info));
-		memcpy(CMSG_DATA(c), &info, sizeof(info));
-		return CMSG_SPACE(sizeof(info));
-	}
-	struct in6_pktinfo info = {0};
-
-	memcpy(&info.ipi6_addr, e->dst, 16);
-	c->cmsg_level = IPPROTO_IPV6;
-	c->cmsg_type = IPV6_PKTINFO;
-	c->cmsg_len = CMSG_LEN(sizeof(info));
-	memcpy(CMSG_DATA(c), &info, sizeof(info));
-	return CMSG_SPACE(sizeof(info));
 }
 
 bool udp_punted(struct udp *u, const struct punt_entry *e)
@@ -310,10 +244,6 @@ bool udp_punted(struct udp *u, const struct punt_entry *e)
 		.msg_name = &u->peer[0], .msg_namelen = punt_peer(e, &u->peer[0]),
 		.msg_iov = &u->out_vec[0], .msg_iovlen = 1,
 	};
-	if (sock->wildcard) {
-		u->out[0].msg_hdr.msg_control = u->control[0].octets;
-		u->out[0].msg_hdr.msg_controllen = punt_source(e, u->control[0].octets);
-	}
 	send_burst(u, sock->fd, 1);
 	return true;
 }
