@@ -26,7 +26,8 @@ struct conn {
 	uv_tcp_t handle;
 	struct tcp *tcp;
 	struct conn *prev, *next; /* in tcp's list, least recently active first */
-	uint64_t active_ms;       /* loop time of the last query or taken answer */
+	uint64_t active_ms;       /* loop time of the last query, or octets taken */
+	size_t unsent;            /* octets that the kernel had not taken then */
 	struct framer framer;
 	struct block *block;      /* being filled, or NULL */
 	size_t queued;            /* octets in block and in writes under way */
@@ -74,6 +75,7 @@ static void list_append(struct conn *c)
 	struct tcp *t = c->tcp;
 
 	c->active_ms = uv_now(c->handle.loop);
+	c->unsent = uv_stream_get_write_queue_size((uv_stream_t *)&c->handle);
 	c->prev = t->tail;
 	c->next = NULL;
 	*(t->tail ? &t->tail->next : &t->head) = c;
@@ -322,15 +324,21 @@ static void on_connection(uv_stream_t *stream, int status)
 }
 
 /* Ends connections on which nothing was done for the idle time (RFC 7766 section
- * 6.2.3): no query completed and no answer taken. */
+ * 6.2.3): no query completed, and nothing taken of what waits. */
 static void on_timer(uv_timer_t *timer)
 {
 	struct tcp *t = timer->data;
 	uint64_t now = uv_now(timer->loop);
 
 	while (t->head && now - t->head->active_ms >= t->limits.idle_timeout_ms) {
+		struct conn *c = t->head;
+
+		if (uv_stream_get_write_queue_size((uv_stream_t *)&c->handle) < c->unsent) {
+			touch(c);
+			continue;
+		}
 		status_count(t->serve->slot, CNT_TCP_TIMEOUT, 1);
-		conn_close(t->head);
+		conn_close(c);
 	}
 }
 
