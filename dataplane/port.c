@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "dataplane/port.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/if_xdp.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
+
+#include "dataplane/common/log.h"
+
+/* AF_XDP: DPDK fills 2048 frames in and may hold as many received, sent and
+ * completed ones; the rest is for the burst under way and the pool's cache. */
+#define XDP_RING 2048
+#define XDP_POOL 8192
+/* memif and pcap copy: only a burst each way and the cache are ever out. */
+#define COPY_RING 1024
+#define COPY_POOL 2048
+#define POOL_CACHE 256
+
+#define XDP_HEADROOM 256 /* octets the kernel keeps free before a frame (XDP_PACKET_HEADROOM) */
+#define ROOM_MIN (2048 + RTE_PKTMBUF_HEADROOM)
+#define COPY_MTU 1500
+
+/* The kernel frees a killed run's buffers and queue from a work queue: until then
+ * binding the queue again fails. */
+#define OPEN_TRIES 20
+#define OPEN_NAP_NS 100000000
+
+#define ARGS_LEN 8192
+
+/* ---- what an interface says ---- */
+
+/* One ioctl on the interface's name. */
+static int interface_ioctl(const char *name, unsigned long request, struct ifreq *ifr)
+{
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc = 0;
+
+	if (s < 0)
+		return -errno;
+	snprintf(ifr->ifr_name, sizeof(ifr->ifr_name), "%s", name);
+	if (ioctl(s, request, ifr) < 0)
+		rc = -errno;
+	close(s);
+	return rc;
+}
+
+static int interface_ethtool(const char *name, void *command)
+{
+	struct ifreq ifr = { .ifr_data = command };
+
+	return interface_ioctl(name, SIOCETHTOOL, &ifr);
+}
+
+/* Combined queues, as DPDK counts them: 1 for a driver that knows no such thing. */
+static unsigned interface_queues(const char *name)
+{
+	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
+
+	if (interface_ethtool(name, &channels) != 0 || channels.max_combined == 0)
+		return 1;
+	return channels.combined_count;
+}
+
+/* A NIC that takes VLAN tags out hides them from XDP, and replies would go out
+ * without: the tag has to stay in the frame. */
+static void interface_keep_tags(const char *name)
+{
+	struct ethtool_value flags = { .cmd = ETHTOOL_GFLAGS };
+	int rc;
+
+	if (interface_ethtool(name, &flags) != 0 || !(flags.data & ETH_FLAG_RXVLAN))
+		return;
+	flags.cmd = ETHTOOL_SFLAGS;
+	flags.data &= ~(uint32_t)ETH_FLAG_RXVLAN;
+	rc = interface_ethtool(name, &flags);
+	if (rc != 0)
+		log_warn("interface %s: VLAN tags are taken out by the hardware, and that cannot be switched off (%s): queries with tags will be answered without",
+			 name, strerror(-rc));
+}
+
+/* ---- checks before DPDK runs ---- */
+
+static int check_steering(struct port *p)
+{
+	uint32_t id = 0;
+	int rc;
+
+	if (!steer_object_path()) {
+		log_error("interface %s: the steering program steer.bpf.o is not installed (POLLUX_STEER_OBJECT can name it)",
+			  p->name);
+		return -ENOENT;
+	}
+	rc = steer_detach_stale(p->ifindex, &id);
+	if (rc == -EBUSY && id != 0)
+		log_error("interface %s: XDP program %u, which is not ours, is attached; detach it first (ip link set dev %s xdp off)",
+			  p->name, id, p->name);
+	else if (rc == -EBUSY)
+		log_error("interface %s: another pollux-dataplane is serving on it", p->name);
+	else if (rc == -EPERM || rc == -EACCES)
+		log_error("interface %s: AF_XDP needs root (CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF, CAP_SYS_ADMIN)",
+			  p->name);
+	else if (rc != 0)
+		log_error("interface %s: cannot look at its XDP program: %s", p->name, strerror(-rc));
+	return rc;
+}
+
+static int check_interface(struct port *p)
+{
+	struct ifreq ifr;
+	unsigned queues;
+	int rc;
+
+	p->ifindex = if_nametoindex(p->name);
+	if (p->ifindex == 0) {
+		log_error("interface %s: there is no such interface", p->name);
+		return -ENODEV;
+	}
+	rc = interface_ioctl(p->name, SIOCGIFMTU, &ifr);
+	if (rc == 0) {
+		if (ifr.ifr_mtu > PORT_XDP_MTU) {
+			log_error("interface %s: its MTU is %d, and native XDP takes at most %d; lower it (ip link set dev %s mtu %d)",
+				  p->name, ifr.ifr_mtu, PORT_XDP_MTU, p->name, PORT_XDP_MTU);
+			return -ERANGE;
+		}
+		p->rules.mtu = (uint16_t)ifr.ifr_mtu;
+		rc = interface_ioctl(p->name, SIOCGIFHWADDR, &ifr);
+	}
+	if (rc == 0) {
+		memcpy(p->rules.mac, ifr.ifr_hwaddr.sa_data, 6);
+		rc = interface_ioctl(p->name, SIOCGIFFLAGS, &ifr);
+	}
+	if (rc != 0) {
+		log_error("interface %s: %s", p->name, strerror(-rc));
+		return rc;
+	}
+	if (!(ifr.ifr_flags & IFF_UP))
+		log_warn("interface %s is down", p->name);
+
+	queues = interface_queues(p->name);
+	if (p->queues > queues) {
+		log_error("interface %s: queues: %u, but it has %u for AF_XDP", p->name, p->queues, queues);
+		return -EINVAL;
+	}
+	p->rules.check_mac = true;
+	rc = check_steering(p);
+	if (rc == 0)
+		interface_keep_tags(p->name);
+	return rc;
+}
+
+/* A socket file nobody listens on is what a killed run left. */
+static int check_memif(struct port *p)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct stat st;
+	int s, rc = 0;
+
+	/* DPDK's driver takes a queue that the client has no ring for as its first
+	 * ring: two cores would read the same queries. */
+	if (p->queues != 1) {
+		log_error("memif %s: a memif has one queue; for more cores give each its own memif", p->name);
+		return -EINVAL;
+	}
+	if (strlen(p->name) >= sizeof(sun.sun_path)) {
+		log_error("memif %s: the path is too long for a socket", p->name);
+		return -ENAMETOOLONG;
+	}
+	if (lstat(p->name, &st) != 0) {
+		if (errno == ENOENT)
+			return 0;
+		rc = -errno;
+		log_error("memif %s: %s", p->name, strerror(errno));
+		return rc;
+	}
+	if (!S_ISSOCK(st.st_mode)) {
+		log_error("memif %s: there is a file of that name, and it is no socket", p->name);
+		return -EEXIST;
+	}
+	s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (s < 0)
+		return -errno;
+	strcpy(sun.sun_path, p->name);
+	if (connect(s, (struct sockaddr *)&sun, sizeof(sun)) == 0 || errno != ECONNREFUSED) {
+		log_error("memif %s: another process listens there", p->name);
+		rc = -EADDRINUSE;
+	} else if (unlink(p->name) != 0) {
+		rc = -errno;
+		log_error("memif %s: cannot remove the stale socket: %s", p->name, strerror(errno));
+	}
+	close(s);
+	return rc;
+}
+
+/* DPDK's device arguments know no quoting. */
+static int check_argument(const struct port *p, const char *text)
+{
+	if (text && strpbrk(text, ",[]=\"'")) {
+		log_error("%s: DPDK cannot take a name with one of , [ ] = \" '", text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int port_check(struct port *p, const struct config *c, const struct config_port *cp,
+	       const struct frame_addresses *addresses)
+{
+	int rc;
+
+	*p = (struct port){
+		.config = cp, .name = cp->target, .queues = cp->queues,
+		.maps = { .address = -1, .settings = -1, .bypass = -1, .counter = -1 },
+		.rules = { .addresses = addresses, .mtu = COPY_MTU,
+			   .check_sums = c->verify_checksums == CHECKSUMS_YES },
+	};
+	rc = check_argument(p, cp->target);
+	if (rc == 0)
+		rc = check_argument(p, cp->pcap_write);
+	if (rc == 0 && cp->kind == PORT_INTERFACE)
+		rc = check_interface(p);
+	if (rc == 0 && cp->kind == PORT_MEMIF)
+		rc = check_memif(p);
+	return rc;
+}
+
+/* ---- packet buffers ---- */
+
+/* Octets of one mbuf's data room: headrooms and the largest frame. */
+static uint16_t room(const struct port *p)
+{
+	unsigned want = RTE_PKTMBUF_HEADROOM + XDP_HEADROOM + FRAME_ETHER +
+			FRAME_TAGS * FRAME_VLAN + p->rules.mtu;
+
+	return (uint16_t)(want < ROOM_MIN ? ROOM_MIN : want);
+}
+
+static unsigned pool_size(const struct port *p)
+{
+	return p->config->kind == PORT_INTERFACE ? XDP_POOL : COPY_POOL;
+}
+
+static uint32_t element_size(const struct port *p)
+{
+	return (uint32_t)sizeof(struct rte_mbuf) + room(p);
+}
+
+size_t port_memory(const struct port *p)
+{
+	/* Rings and the pool's own lists are small beside the buffers: a quarter covers. */
+	size_t object = rte_mempool_calc_obj_size(element_size(p), RTE_MEMPOOL_F_NO_SPREAD, NULL);
+
+	return p->queues * pool_size(p) * object * 5 / 4;
+}
+
+/* A pool for one queue.  AF_XDP registers it with the kernel as one range whose
+ * chunks must fit a page, hence no spreading and no second piece. */
+static struct rte_mempool *pool_create(const struct port *p, unsigned number, unsigned queue)
+{
+	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = room(p) };
+	char name[RTE_MEMPOOL_NAMESIZE];
+	struct rte_mempool *pool;
+
+	snprintf(name, sizeof(name), "port%u.%u", number, queue);
+	pool = rte_mempool_create_empty(name, pool_size(p), element_size(p), POOL_CACHE,
+					sizeof(private), (int)rte_socket_id(),
+					RTE_MEMPOOL_F_NO_SPREAD);
+	if (!pool)
+		return NULL;
+	if (rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL) != 0)
+		goto fail;
+	rte_pktmbuf_pool_init(pool, &private);
+	if (rte_mempool_populate_default(pool) < 0)
+		goto fail;
+	if (p->config->kind == PORT_INTERFACE && pool->nb_mem_chunks != 1) {
+		rte_errno = ENOMEM;
+		goto fail;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+fail:
+	rte_mempool_free(pool);
+	return NULL;
+}
+
+/* ---- devices ---- */
+
+/* Busy polling of the AF_XDP socket (SO_PREFER_BUSY_POLL): see port_open. */
+static unsigned busy_budget(const struct port *p)
+{
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+
+	if (interface_ethtool(p->name, &info) == 0 && strcmp(info.driver, "veth") == 0)
+		return 0;
+	return 64;
+}
+
+static int device_arguments(const struct port *p, unsigned number, char name[32],
+			    char args[ARGS_LEN])
+{
+	int len = 0;
+
+	switch (p->config->kind) {
+	case PORT_INTERFACE:
+		snprintf(name, 32, "net_af_xdp%u", number);
+		len = snprintf(args, ARGS_LEN,
+			       "iface=%s,start_queue=0,queue_count=%u,xdp_prog=%s,busy_budget=%u",
+			       p->name, p->queues, steer_object_path(), busy_budget(p));
+		break;
+	case PORT_MEMIF:
+		/* bsize above the mbufs' size makes the driver check each piece it copies
+		 * from a client: below it, a client with larger buffers than ours would
+		 * write behind our mbufs. */
+		snprintf(name, 32, "net_memif%u", number);
+		len = snprintf(args, ARGS_LEN,
+			       "role=server,id=0,bsize=65535,socket-abstract=no,socket=%s", p->name);
+		break;
+	case PORT_PCAP:
+		snprintf(name, 32, "net_pcap%u", number);
+		len = snprintf(args, ARGS_LEN, "rx_pcap=%s,tx_pcap=%s", p->name,
+			       p->config->pcap_write);
+		break;
+	}
+	return len < 0 || len >= ARGS_LEN ? -ENAMETOOLONG : 0;
+}
+
+static int queues_setup(struct port *p)
+{
+	uint16_t ring = p->config->kind == PORT_INTERFACE ? XDP_RING : COPY_RING;
+	int rc = 0;
+
+	for (unsigned q = 0; q < p->queues && rc == 0; q++) {
+		rc = rte_eth_rx_queue_setup(p->id, (uint16_t)q, ring, rte_socket_id(), NULL,
+					    p->pool[q]);
+		if (rc == 0)
+			rc = rte_eth_tx_queue_setup(p->id, (uint16_t)q, ring, rte_socket_id(), NULL);
+	}
+	return rc;
+}
+
+static void device_close(struct port *p)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+
+	if (!p->open)
+		return;
+	p->open = false;
+	if (rte_eth_dev_get_name_by_port(p->id, name) != 0)
+		return;
+	if (p->started)
+		rte_eth_dev_stop(p->id);
+	p->started = false;
+	rte_eal_hotplug_remove("vdev", name);
+}
+
+static int device_open(struct port *p, const char *name, const char *args)
+{
+	struct rte_eth_conf conf = { 0 };
+	int rc = rte_eal_hotplug_add("vdev", name, args);
+
+	if (rc != 0)
+		return rc;
+	rc = rte_eth_dev_get_port_by_name(name, &p->id);
+	if (rc != 0)
+		return rc;
+	p->open = true;
+	rc = rte_eth_dev_configure(p->id, (uint16_t)p->queues, (uint16_t)p->queues, &conf);
+	if (rc == 0)
+		rc = queues_setup(p);
+	if (rc == 0)
+		rc = rte_eth_dev_start(p->id);
+	if (rc != 0) {
+		device_close(p);
+		return rc;
+	}
+	p->started = true;
+	return 0;
+}
+
+/* Opens an AF_XDP device, again and again while a killed run's sockets may still be
+ * on their way out. */
+static int device_open_xdp(struct port *p, const char *name, const char *args)
+{
+	static const struct timespec nap = { .tv_nsec = OPEN_NAP_NS };
+	static const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	int rc = -EBUSY;
+
+	/* Kernels before 5.11 count maps and buffers as locked memory. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	for (unsigned i = 0; i < OPEN_TRIES && rc != 0; i++) {
+		uint32_t id;
+
+		if (i > 0) {
+			nanosleep(&nap, NULL);
+			steer_detach_stale(p->ifindex, &id);
+		}
+		rc = device_open(p, name, args);
+	}
+	return rc;
+}
+
+int port_open(struct port *p, unsigned number)
+{
+	char name[32], args[ARGS_LEN];
+	mode_t mask;
+	int rc = device_arguments(p, number, name, args);
+
+	for (unsigned q = 0; q < p->queues && rc == 0; q++) {
+		p->pool[q] = pool_create(p, number, q);
+		if (!p->pool[q]) {
+			rc = -rte_errno;
+			log_error("%s: no memory for packet buffers: %s", p->name, rte_strerror(rte_errno));
+			return rc ? rc : -ENOMEM;
+		}
+	}
+	if (rc == 0 && p->config->kind == PORT_INTERFACE) {
+		rc = device_open_xdp(p, name, args);
+	} else if (rc == 0) {
+		/* memif's socket appears with mode 0660, a pcap with 0640. */
+		mask = umask(p->config->kind == PORT_MEMIF ? 0117 : 0027);
+		rc = device_open(p, name, args);
+		umask(mask);
+	}
+	if (rc != 0) {
+		log_error("%s: DPDK cannot open it: %s", p->name, rte_strerror(-rc));
+		return rc;
+	}
+	if (p->config->kind == PORT_INTERFACE) {
+		rc = steer_maps_open(&p->maps, p->ifindex);
+		if (rc != 0)
+			log_error("interface %s: cannot open the steering program's maps: %s",
+				  p->name, strerror(-rc));
+	}
+	return rc;
+}
+
+void port_close(struct port *p)
+{
+	uint32_t id;
+
+	steer_maps_close(&p->maps);
+	device_close(p);
+	for (unsigned q = 0; q < p->queues; q++) {
+		rte_mempool_free(p->pool[q]);
+		p->pool[q] = NULL;
+	}
+	/* The driver detaches its program; should that have failed, we do. */
+	if (p->ifindex != 0)
+		steer_detach_stale(p->ifindex, &id);
+}
