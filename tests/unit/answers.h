@@ -27,7 +27,7 @@ static inline void fatal(const char *what)
 
 static inline void lab_open(struct lab *l)
 {
-	unsigned slot;
+	unsigned slot = 0;
 
 	if (db_create(&l->db, UINT64_C(64) << 20, ARENA_HUGE_NO) ||
 	    db_reader_reserve(l->db, 1, STATUS_KIND_SERVE, 1, &slot))
