@@ -232,7 +232,10 @@ static void print_stats(const json_t *result)
 		grid_add(&g, key);
 		grid_add_number(&g, value);
 	}
-	grid_print(&g, "");
+	if (g.cnt > g.columns)
+		grid_print(&g, "");
+	else
+		puts("nothing was counted yet");
 	grid_free(&g);
 }
 
@@ -311,8 +314,13 @@ static void print_error(const json_t *reply)
 	const json_t *line;
 	size_t i;
 
-	json_array_foreach(details, i, line)
-		put_fault(json_is_string(line) ? json_string_value(line) : "-");
+	json_array_foreach(details, i, line) {
+		const char *text = json_is_string(line) ? json_string_value(line) : "-";
+
+		/* A zone's only fault may be the sentence itself. */
+		if (strcmp(text, text_of(reply, "error")) != 0)
+			put_fault(text);
+	}
 	fputs("polluxctl: ", stderr);
 	put_fault(text_of(reply, "error"));
 }

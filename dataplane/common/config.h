@@ -52,7 +52,7 @@ struct config {
 	char *path, *folder;         /* of the configuration file */
 
 	/* server */
-	struct config_address *listen;
+	struct config_address *listen; /* 1 or more, different, each of one host (no wildcard) */
 	size_t listen_cnt;
 	char *identity;              /* at most 255 octets; "" when not set */
 	char *version;               /* version.bind, the same; default "Pollux VERSION" */

@@ -228,6 +228,8 @@ Test(polluxctl, stats_leave_out_what_is_nothing)
 			      "worker 0  received     12\n"
 			      "worker 0  NXDOMAIN      5\n"
 			      "steering  redirect    100\n");
+	ask("stats", "{\"ok\":true,\"result\":{\"workers\":[],\"steering\":{}}}\n");
+	cr_assert_str_eq(out, "nothing was counted yet\n");
 }
 
 Test(polluxctl, an_error_is_told_with_its_details)
@@ -236,6 +238,9 @@ Test(polluxctl, an_error_is_told_with_its_details)
 			    "\"details\":[\"f:1: x\",\"f:2: y\"]}\n");
 	cr_assert_str_eq(out, "f:1: x\nf:2: y\npolluxctl: the zone is bad?\n");
 	cr_assert_eq(status, 1);
+	ask("zone add a b", "{\"ok\":false,\"code\":\"bad-zone\",\"error\":\"f:1: x\","
+			    "\"details\":[\"f:1: x\"]}\n");
+	cr_assert_str_eq(out, "polluxctl: f:1: x\n");
 	/* Also in the middle of rows. */
 	ask("zone list", "{\"more\":true,\"rows\":[" ROW "]}\n"
 			 "{\"ok\":false,\"code\":\"internal\",\"error\":\"no luck\"}\n");
