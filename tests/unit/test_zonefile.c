@@ -316,6 +316,30 @@ Test(zonefile, too_many_faults)
 	expect_faults(HEAD, &(struct fault_case){ text, want });
 }
 
+/* Records that came from no file: the zone's name stands for it. */
+Test(zonefile, check_alone)
+{
+	static const uint8_t cut[] = "\1b\1a\7example", outside[] = "\1x";
+	struct name apex = apex_of("Example.");
+	struct records rs;
+	struct log log = { 0 };
+
+	records_init(&rs);
+	cr_assert_eq(records_add(&rs, cut, TYPE_NS, 60, (const uint8_t *)"", 1, 0, 0), 0);
+	cr_assert_eq(records_add(&rs, outside, TYPE_NS, 60, (const uint8_t *)"", 1, 0, 0), 0);
+	cr_assert_eq(records_add(&rs, cut, TYPE_CNAME, 60, (const uint8_t *)"", 1, 0, 7), 0);
+	cr_assert_eq(records_add(&rs, cut, TYPE_OPT, 60, NULL, 0, 0, 0), 0);
+	cr_assert_eq(records_sort(&rs), 0);
+	cr_expect_eq(zone_check(&rs, &apex, note, &log, NULL), -EINVAL);
+	cr_expect_str_eq(log.text,
+		"example.: b.a.example. OPT: a meta-type is never data in a zone (RFC 6895 section 3.1)\n"
+		"example.:7: b.a.example.: CNAME beside NS (RFC 2181 section 10.1)\n"
+		"example.: x. is outside the zone\n"
+		"example.: no SOA record at the apex, example.\n"
+		"example.: no NS record at the apex, example.\n", "%s", log.text);
+	records_free(&rs);
+}
+
 /* An RRset that fills a message to the last octet, and one octet more. */
 Test(zonefile, largest_rrset)
 {
@@ -417,6 +441,8 @@ Test(zonefile, origin)
 		    "b.z.y.example. 60 IN A 1.1.1.3\n");
 	expect_zone("$ORIGIN q.example.\n;\n$ORIGIN r\n$ORIGIN s.example.\n$ORIGIN a\\.\nb A 1.1.1.1\n",
 		    "b.a\\..s.example. 60 IN A 1.1.1.1\n");
+	expect_zone("$ORIGIN t.example.\n$ORIGIN a\\\\.example.\n$ORIGIN u\\\\\nb A 1.1.1.1\n",
+		    "b.u\\\\.a\\\\.example. 60 IN A 1.1.1.1\n");
 	expect_zone("$ORIGIN .\na.example A 1.1.1.1\n", "a.example. 60 IN A 1.1.1.1\n");
 }
 
