@@ -39,7 +39,8 @@
  *      {"zone": "example.com.", "state": "serving", "file": "/srv/example.zone",
  *       "serial": 1, "names": 3, "records": 7, "error": null}
  *
- *      state    "serving"   loaded from the file as it was read last
+ *      state    "loading"   waits for the first load of all zones after the start
+ *               "serving"   loaded from the file as it was read last
  *               "stale"     the last reload failed: `error` says why, the old data is served
  *               "failed"    never loaded: `error` says why, queries for it are refused
  *      serial, names, records are null, and the zone is not served, when it failed.

@@ -14,6 +14,7 @@
 
 #define CLIENTS_MAX 64        /* programs of the operator's; more are closed at once */
 #define READ_MAX (64 << 10)   /* octets a read, of a socket or a spooled zone */
+#define DISCARD_MAX (64u << 20) /* octets taken from a client that sends too much */
 #define ROWS_A_LINE 256       /* zones in a "more" line: some 64 KiB */
 
 struct client {
@@ -26,6 +27,8 @@ struct client {
 	bool reading;
 	bool ended;                /* nothing more will be read */
 	bool closed;               /* the pipe is */
+	size_t discarded;          /* octets behind a request that was too long */
+	uv_shutdown_t shutdown;
 	unsigned refs;             /* the pipe, and a job or a file read under way */
 
 	uv_write_t write;
@@ -626,19 +629,6 @@ static void handle(struct client *c, const char *line, size_t len)
 	}
 }
 
-static void too_long(struct client *c)
-{
-	size_t len;
-	char text[80];
-
-	snprintf(text, sizeof(text), "a request has at most %u octets", PROTOCOL_LINE_MAX);
-
-	char *line = reply_error(NULL, PROTOCOL_TOO_LONG, NULL, &len, "%s", text);
-
-	c->busy = true;
-	write_line(c, line, len, client_close);
-}
-
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
 	struct client *c = handle->data;
@@ -646,6 +636,48 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	(void)suggested;
 	*buf = uv_buf_init(c->server->in, READ_MAX);
 }
+
+/* ---- a request that is too long ---- */
+
+static void on_discarded(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct client *c = stream->data;
+
+	(void)buf;
+	if (n > 0)
+		c->discarded += (size_t)n;
+	if (n < 0 || c->discarded > DISCARD_MAX)
+		client_close(c);
+}
+
+static void on_shutdown(uv_shutdown_t *shutdown, int status)
+{
+	struct client *c = shutdown->data;
+
+	if (status || uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_discarded))
+		client_close(c);
+}
+
+/* Closing at once would take the reply away from a client that is still sending. */
+static void discard(struct client *c)
+{
+	c->shutdown.data = c;
+	if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->pipe, on_shutdown))
+		client_close(c);
+}
+
+static void too_long(struct client *c)
+{
+	size_t len;
+	char *line = reply_error(NULL, PROTOCOL_TOO_LONG, NULL, &len,
+				 "a request has at most %u octets", PROTOCOL_LINE_MAX);
+
+	c->busy = true;
+	lines_free(&c->lines);
+	write_line(c, line, len, discard);
+}
+
+/* ---- reading requests ---- */
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
