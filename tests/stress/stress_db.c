@@ -257,7 +257,7 @@ static void stop_child(int sig)
 static int child(int arena_fd, int status_fd, unsigned slot)
 {
 	struct reading rd = { .seed = slot + 1 };
-	struct arena_map map;
+	struct arena_map map = { 0 };
 	uint32_t layout;
 	struct status *status = mmap(NULL, sizeof(*status), PROT_READ | PROT_WRITE, MAP_SHARED,
 				     status_fd, 0);
@@ -291,7 +291,7 @@ static void run_processes(struct db *db, double seconds)
 	}
 	write_until(db, now() + seconds);
 	for (unsigned i = 0; i < READERS; i++) {
-		int status;
+		int status = 0;
 
 		kill(pid[i], SIGTERM);
 		if (waitpid(pid[i], &status, 0) != pid[i] || status)
