@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* zonefile.h - from a zone file to checked, sorted records (RFC 1035 section 5).
+/* zonefile.h - from a zone file to checked, sorted records (RFC 1035 section 5),
+ * and from a record to text.
  *
  * The text is untrusted.  $ORIGIN, $TTL, $INCLUDE (at most ZONEFILE_DEPTH deep,
- * cycles refused, relative to the including file) and $GENERATE are followed.
- * Any thread may call it.
+ * cycles refused, relative to the including file) and $GENERATE (see generate.h) are
+ * followed; types that libzscanner does not know can stand as TYPEn with generic
+ * RDATA (RFC 3597).  The class is IN.  A record without a TTL has that of the last
+ * $TTL (RFC 2308 section 4), of the last record that states one (RFC 1035 5.1), or
+ * the SOA's minimum; one over 2147483647 counts as 0 (RFC 2181 section 8).  Line
+ * ends may be CR LF, the last may be missing, and a UTF-8 byte order mark is
+ * skipped.  While it is read, a file stands in memory as a whole.
+ *
+ * What is not checked: glue, the targets of names, signatures.  Names below a cut
+ * or a DNAME are accepted (RFC 6672 section 2.4 leaves that open); answers hide them.
+ *
+ * Any thread may call these functions.
  */
 #ifndef POLLUX_ZONEFILE_H
 #define POLLUX_ZONEFILE_H
