@@ -13,6 +13,22 @@
 #include <unistd.h>
 
 #define BACKLOG 64
+#define CLAIM_WAIT_MS 2000 /* for a process that has been killed to be gone */
+#define CLAIM_STEP_MS 50
+
+/* The kernel needs a while to take a big table apart: who restarts right after a kill
+ * must not be told that another one runs. */
+static int lock(int fd)
+{
+	for (unsigned waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += CLAIM_STEP_MS) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (waited >= CLAIM_WAIT_MS)
+			return -EBUSY;
+		usleep(CLAIM_STEP_MS * 1000);
+	}
+	return 0;
+}
 
 int unix_claim(const char *directory, char *error, size_t error_size)
 {
@@ -33,9 +49,10 @@ int unix_claim(const char *directory, char *error, size_t error_size)
 			 strerror(-result));
 		return result;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int result = errno == EWOULDBLOCK ? -EBUSY : -errno;
 
+	int result = lock(fd);
+
+	if (result) {
 		close(fd);
 		if (result == -EBUSY)
 			snprintf(error, error_size, "another pollux-control runs in %s", directory);
