@@ -19,7 +19,6 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 #define HUGE_FREE "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 #define EAL_OWN ((size_t)64 << 20) /* octets that DPDK wants for itself and its drivers */
-#define RUNTIME_DIR "/var/run/dpdk/" /* of root; with a folder for each file prefix */
 
 #define ARGS_MAX 24
 #define ARG_MAX_LEN 8192 /* octets; room for a long list of CPUs */
@@ -121,9 +120,8 @@ static int choose_cpus(const struct config *c, char *list, size_t size)
  * empty, and better gone at once than left by a killed run. */
 static void remove_folder(void)
 {
-	char folder[64];
+	const char *folder = rte_eal_get_runtime_dir();
 
-	snprintf(folder, sizeof(folder), RUNTIME_DIR "pollux-%d", (int)getpid());
 	if (rmdir(folder) != 0 && errno != ENOENT)
 		log_warn("%s: %s", folder, strerror(errno));
 }
@@ -165,6 +163,9 @@ int eal_start(const struct config *c, size_t memory)
 	args_add(&a, "--no-pci");
 	args_add(&a, "--iova-mode=va"); /* no port does DMA by physical address */
 	args_add(&a, "--log-level=error");
+	/* A driver that cannot open its device says so in its own words; port.c then finds
+	 * out why and says it in ours. */
+	args_add(&a, "--log-level=pmd.net.af_xdp:critical");
 	if (huge) {
 		args_add(&a, "--in-memory");
 	} else {

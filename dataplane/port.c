@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "dataplane/port.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/ethtool.h>
+#include <linux/if_link.h>
 #include <linux/if_xdp.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -300,7 +302,12 @@ fail:
 
 /* ---- devices ---- */
 
-/* Busy polling of the AF_XDP socket (SO_PREFER_BUSY_POLL): see port_open. */
+/* Busy polling of the AF_XDP socket.  0 switches it off: the driver then goes into
+ * poll(2), for up to a second, whenever the fill ring asks to be woken.  veth never
+ * asks (only zero-copy drivers do), so that an idle worker makes no system call there:
+ * strace counts none in a second.  On other drivers a worker must not sleep, or its
+ * heartbeat would stop and its queue be taken from it: they get DPDK's default, which
+ * makes one recvfrom(2) for each empty burst. */
 static unsigned busy_budget(const struct port *p)
 {
 	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
@@ -392,60 +399,132 @@ static int device_open(struct port *p, const char *name, const char *args)
 	return 0;
 }
 
+static void pools_free(struct port *p)
+{
+	for (unsigned q = 0; q < p->queues; q++) {
+		rte_mempool_free(p->pool[q]);
+		p->pool[q] = NULL;
+	}
+}
+
+static int pools_create(struct port *p, unsigned number)
+{
+	for (unsigned q = 0; q < p->queues; q++) {
+		p->pool[q] = pool_create(p, number, q);
+		if (!p->pool[q]) {
+			log_error("%s: no memory for packet buffers: %s", p->name, rte_strerror(rte_errno));
+			pools_free(p);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* Tries what DPDK's driver could not do, since it does not say why: load the steering
+ * program and attach it.  0 when that works, else what the kernel says. */
+static int attach_probe(const struct port *p)
+{
+	struct bpf_object *object = bpf_object__open_file(steer_object_path(), NULL);
+	struct bpf_program *program;
+	int rc;
+
+	if (!object)
+		return -errno;
+	program = bpf_object__next_program(object, NULL);
+	rc = program ? bpf_program__set_type(program, BPF_PROG_TYPE_XDP) : -ENOENT;
+	if (rc == 0)
+		rc = bpf_object__load(object);
+	if (rc == 0) {
+		rc = bpf_xdp_attach((int)p->ifindex, bpf_program__fd(program),
+				    XDP_FLAGS_UPDATE_IF_NOEXIST, NULL);
+		if (rc == 0)
+			bpf_xdp_detach((int)p->ifindex, 0, NULL);
+	}
+	bpf_object__close(object);
+	return rc;
+}
+
+static int libbpf_silent(enum libbpf_print_level level, const char *format, va_list args)
+{
+	return 0;
+}
+
 /* Opens an AF_XDP device, again and again while a killed run's sockets may still be
- * on their way out. */
-static int device_open_xdp(struct port *p, const char *name, const char *args)
+ * on their way out.  Each try has fresh buffers: the driver loses those of a failed one. */
+static int device_open_xdp(struct port *p, unsigned number, const char *name, const char *args)
 {
 	static const struct timespec nap = { .tv_nsec = OPEN_NAP_NS };
 	static const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
-	int rc = -EBUSY;
+	uint32_t id;
+	int rc;
 
 	/* Kernels before 5.11 count maps and buffers as locked memory. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
-	for (unsigned i = 0; i < OPEN_TRIES && rc != 0; i++) {
-		uint32_t id;
-
-		if (i > 0) {
+	libbpf_set_print(libbpf_silent);
+	for (unsigned i = 0; i < OPEN_TRIES; i++) {
+		if (i > 0)
 			nanosleep(&nap, NULL);
-			steer_detach_stale(p->ifindex, &id);
-		}
+		rc = pools_create(p, number);
+		if (rc != 0)
+			return rc;
 		rc = device_open(p, name, args);
+		if (rc == 0)
+			return 0;
+		pools_free(p);
+		steer_detach_stale(p->ifindex, &id);
+
+		int probe = attach_probe(p);
+
+		if (probe == -ERANGE) {
+			log_error("interface %s: its driver finds an MTU too large for XDP: here it is %u, and on veth the peer's counts as well; at most %d fits",
+				  p->name, p->rules.mtu, PORT_XDP_MTU);
+			return probe;
+		}
+		if (probe != 0) {
+			log_error("interface %s: cannot attach the steering program %s: %s", p->name,
+				  steer_object_path(), strerror(-probe));
+			return probe;
+		}
 	}
+	log_error("interface %s: DPDK cannot open its AF_XDP sockets: %s", p->name, rte_strerror(-rc));
+	return rc;
+}
+
+static int device_open_copy(struct port *p, unsigned number, const char *name, const char *args)
+{
+	mode_t mask;
+	int rc = pools_create(p, number);
+
+	if (rc != 0)
+		return rc;
+	/* memif's socket appears with mode 0660, a pcap with 0640. */
+	mask = umask(p->config->kind == PORT_MEMIF ? 0117 : 0027);
+	rc = device_open(p, name, args);
+	umask(mask);
+	if (rc != 0)
+		log_error("%s: DPDK cannot open it", p->name);
 	return rc;
 }
 
 int port_open(struct port *p, unsigned number)
 {
 	char name[32], args[ARGS_LEN];
-	mode_t mask;
 	int rc = device_arguments(p, number, name, args);
 
-	for (unsigned q = 0; q < p->queues && rc == 0; q++) {
-		p->pool[q] = pool_create(p, number, q);
-		if (!p->pool[q]) {
-			rc = -rte_errno;
-			log_error("%s: no memory for packet buffers: %s", p->name, rte_strerror(rte_errno));
-			return rc ? rc : -ENOMEM;
-		}
-	}
-	if (rc == 0 && p->config->kind == PORT_INTERFACE) {
-		rc = device_open_xdp(p, name, args);
-	} else if (rc == 0) {
-		/* memif's socket appears with mode 0660, a pcap with 0640. */
-		mask = umask(p->config->kind == PORT_MEMIF ? 0117 : 0027);
-		rc = device_open(p, name, args);
-		umask(mask);
-	}
 	if (rc != 0) {
-		log_error("%s: DPDK cannot open it: %s", p->name, rte_strerror(-rc));
+		log_error("%s: the name is too long for DPDK", p->name);
 		return rc;
 	}
-	if (p->config->kind == PORT_INTERFACE) {
-		rc = steer_maps_open(&p->maps, p->ifindex);
-		if (rc != 0)
-			log_error("interface %s: cannot open the steering program's maps: %s",
-				  p->name, strerror(-rc));
-	}
+	if (p->config->kind != PORT_INTERFACE)
+		return device_open_copy(p, number, name, args);
+
+	rc = device_open_xdp(p, number, name, args);
+	if (rc != 0)
+		return rc;
+	rc = steer_maps_open(&p->maps, p->ifindex);
+	if (rc != 0)
+		log_error("interface %s: cannot open the steering program's maps: %s", p->name,
+			  strerror(-rc));
 	return rc;
 }
 
@@ -455,10 +534,7 @@ void port_close(struct port *p)
 
 	steer_maps_close(&p->maps);
 	device_close(p);
-	for (unsigned q = 0; q < p->queues; q++) {
-		rte_mempool_free(p->pool[q]);
-		p->pool[q] = NULL;
-	}
+	pools_free(p);
 	/* The driver detaches its program; should that have failed, we do. */
 	if (p->ifindex != 0)
 		steer_detach_stale(p->ifindex, &id);
