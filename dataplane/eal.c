@@ -129,7 +129,7 @@ static void remove_folder(void)
 int eal_start(const struct config *c, size_t memory)
 {
 	static const cookie_io_functions_t log_functions = { .write = log_write };
-	struct args a = { 0 };
+	static struct args a; /* EAL keeps pointers into its arguments */
 	char cpus[ARG_MAX_LEN / 2], lcores[ARG_MAX_LEN];
 	FILE *log = fopencookie(NULL, "w", log_functions);
 	bool huge;
@@ -182,7 +182,6 @@ int eal_start(const struct config *c, size_t memory)
 		log_error("dataplane: DPDK did not start: %s", rte_strerror(rte_errno));
 	}
 	remove_folder();
-	/* EAL keeps pointers into its arguments: they stay. */
 	return rc;
 }
 

@@ -40,6 +40,10 @@
 #define ROOM_MIN (2048 + RTE_PKTMBUF_HEADROOM)
 #define COPY_MTU 1500
 
+/* Leaves room for the 512 octets that every client takes (RFC 1035 2.3.4), even in
+ * IPv6 with two VLAN tags, and is what every IPv4 host takes (RFC 1122 3.3.2). */
+#define PORT_MTU_MIN 576
+
 /* The kernel frees a killed run's buffers and queue from a work queue: until then
  * binding the queue again fails. */
 #define OPEN_TRIES 20
@@ -95,6 +99,9 @@ static void interface_keep_tags(const char *name)
 	if (rc != 0)
 		log_warn("interface %s: VLAN tags are taken out by the hardware, and that cannot be switched off (%s): queries with tags will be answered without",
 			 name, strerror(-rc));
+	else
+		log_info("interface %s: rx-vlan-offload is switched off, so that VLAN tags stay in frames",
+			 name);
 }
 
 /* ---- checks before DPDK runs ---- */
@@ -139,6 +146,11 @@ static int check_interface(struct port *p)
 		if (ifr.ifr_mtu > PORT_XDP_MTU) {
 			log_error("interface %s: its MTU is %d, and native XDP takes at most %d; lower it (ip link set dev %s mtu %d)",
 				  p->name, ifr.ifr_mtu, PORT_XDP_MTU, p->name, PORT_XDP_MTU);
+			return -ERANGE;
+		}
+		if (ifr.ifr_mtu < PORT_MTU_MIN) {
+			log_error("interface %s: its MTU is %d; answers need at least %d", p->name,
+				  ifr.ifr_mtu, PORT_MTU_MIN);
 			return -ERANGE;
 		}
 		p->rules.mtu = (uint16_t)ifr.ifr_mtu;
@@ -492,6 +504,7 @@ static int device_open_xdp(struct port *p, unsigned number, const char *name, co
 
 static int device_open_copy(struct port *p, unsigned number, const char *name, const char *args)
 {
+	struct rte_ether_addr mac;
 	mode_t mask;
 	int rc = pools_create(p, number);
 
@@ -501,8 +514,12 @@ static int device_open_copy(struct port *p, unsigned number, const char *name, c
 	mask = umask(p->config->kind == PORT_MEMIF ? 0117 : 0027);
 	rc = device_open(p, name, args);
 	umask(mask);
+	if (rc == 0)
+		rc = rte_eth_macaddr_get(p->id, &mac);
 	if (rc != 0)
 		log_error("%s: DPDK cannot open it", p->name);
+	else
+		memcpy(p->rules.mac, mac.addr_bytes, sizeof(p->rules.mac));
 	return rc;
 }
 
