@@ -18,6 +18,7 @@
 #include "control/socket/server.h"
 #include "control/unix.h"
 #include "control/watch.h"
+#include "control/zone/zonefile.h"
 #include "control/zones.h"
 #include "dataplane/answer/db.h"
 #include "dataplane/common/config.h"
@@ -215,6 +216,20 @@ static int open_managers(struct control *c)
 			   c->error, sizeof(c->error));
 }
 
+/* Names the configuration's line for each file that is missing.  A zone without its
+ * file is not served; the others are. */
+static void report_files(const struct control *c)
+{
+	static char errors[ERRORS_TEXT];
+	char *rest = errors, *line;
+
+	if (config_check_files(c->config, errors, sizeof(errors)) == 0)
+		return;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			log_error("%s", line);
+}
+
 /* Opens all.  After a failure the process ends: what is open is the kernel's to close. */
 static int start(struct control *c)
 {
@@ -222,6 +237,7 @@ static int start(struct control *c)
 
 	signal(SIGPIPE, SIG_IGN);
 	raise_files(c);
+	report_files(c);
 	c->claim = unix_claim(c->config->run_directory, c->error, sizeof(c->error));
 	if (c->claim < 0)
 		return c->claim;
@@ -290,19 +306,36 @@ static void usage(FILE *to)
 	      "       pollux-control --help | --version\n"
 	      "\n"
 	      "  --config FILE  the configuration (YAML)\n"
-	      "  --check        check the configuration and the files that it names, and end\n", to);
+	      "  --check        check the configuration and the zones and files that it names,\n"
+	      "                 and end\n", to);
 }
 
+static void print_fault(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", text);
+}
+
+/* Reads every file that the configuration names, zones whole. */
 static int check(const struct config *config)
 {
 	static char errors[ERRORS_TEXT];
+	size_t bad = config_check_files(config, errors, sizeof(errors));
 
-	if (config_check_files(config, errors, sizeof(errors)) == 0) {
-		printf("%s: good\n", config->path);
-		return 0;
-	}
 	fputs(errors, stderr);
-	return 1;
+	for (size_t i = 0; i < config->zone_cnt; i++) {
+		const struct config_zone *zone = &config->zone[i];
+		struct records rs;
+
+		if (access(zone->file, R_OK) < 0)
+			continue; /* told above */
+		records_init(&rs);
+		bad += zonefile_read(&rs, &zone->domain, zone->file, print_fault, NULL) != 0;
+		records_free(&rs);
+	}
+	if (bad == 0)
+		printf("%s: good\n", config->path);
+	return bad ? 1 : 0;
 }
 
 int main(int argc, char **argv)
