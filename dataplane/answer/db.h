@@ -66,6 +66,27 @@ int txn_zone_put(struct txn *t, const struct name *apex, const struct records *r
 /* txn_zone_drop - remove a zone.  0, -ENOENT, -EALREADY, -ENOSPC, -ENOMEM. */
 int txn_zone_drop(struct txn *t, const struct name *apex);
 
+/* One RRset that changes.  All RRSIGs of a name are one RRset here. */
+struct rrset_change {
+	const uint8_t *owner;    /* folded wire name, within the zone */
+	const struct record *rr; /* what the RRset becomes: checked RDATA, one TTL */
+	size_t rr_cnt;           /* 0: the RRset goes */
+	uint16_t type;           /* TYPE_ANY with rr_cnt 0: all RRsets of the name go */
+};
+
+/* Is told all that will stand at a changed name, sorted; `of` is the first of its
+ * changes.  Refuses by a value that is not 0. */
+typedef int (*change_check)(void *arg, const struct rrset_change *of, const struct records *rs);
+
+/* txn_change - change RRsets of a loaded zone.  c is in canonical order of owner, then
+ * by type, each (owner, type) once, TYPE_ANY before the owner's others.  Unless the SOA
+ * is among them, its serial is raised by one (RFC 1982 section 3.1).  check may be NULL.
+ * 0; -ENOENT (no such zone), -EALREADY, -ENOSPC, -ENOMEM, -EINVAL (the SOA would go),
+ * -ERANGE (an owner outside the zone), or what check said.  After all but the first
+ * two the transaction can only be aborted. */
+int txn_change(struct txn *t, const struct name *apex, const struct rrset_change *c, size_t cnt,
+	       change_check check, void *arg);
+
 /* txn_settings - replace the settings block.  0, -ENOSPC, -ENOMEM. */
 int txn_settings(struct txn *t, const struct settings *s);
 

@@ -102,8 +102,34 @@ static inline void zone_apex(const struct db *db, ref zone, struct name *apex)
 /* db_reclaim.c: free a batch that has nothing left. */
 void batch_free(struct batch *b);
 
-/* db_stage.c: free a transaction's private memory. */
+/* db_stage.c */
+
+/* txn_end - free a transaction's private memory. */
 void txn_end(struct txn *t);
+
+/* zone_find - the loaded zone with this apex, or 0. */
+ref zone_find(const struct db *db, const uint8_t *apex, size_t len);
+
+/* op_touches - has this transaction changed the zone already? */
+bool op_touches(const struct txn *t, const struct name *apex);
+
+/* What a child's flags depend on. */
+struct node_class {
+	uint16_t flags;
+	uint8_t labels, cover_labels;
+};
+
+/* classify - set src's flags from its records and its parent's; all but
+ * NODE_WILDCARD_PARENT, which depends on its children. */
+void classify(struct node_source *src, bool apex, const struct node_class *parent);
+
+/* stage_node - make the node of one name; *out is the standing one if that says the
+ * same.  The caller retires what it replaces. */
+int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_source *src,
+	       ref standing, ref *out);
+
+/* stage_snapshot - the zone's new snapshot with this content, and op listed. */
+int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *content);
 
 /* chain.c */
 

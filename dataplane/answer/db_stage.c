@@ -35,8 +35,7 @@ void txn_abort(struct txn *t)
 	txn_end(t);
 }
 
-/* The loaded zone with this apex, or 0. */
-static ref zone_find(const struct db *db, const uint8_t *apex, size_t len)
+ref zone_find(const struct db *db, const uint8_t *apex, size_t len)
 {
 	const struct node *n = table_find(db->base, db->table.table, hash_of(db, apex, len), apex, len);
 
@@ -61,8 +60,7 @@ static int op_add(struct txn *t, const struct zone_op *op)
 	return 0;
 }
 
-/* Has this transaction changed the zone already? */
-static bool op_touches(const struct txn *t, const struct name *apex)
+bool op_touches(const struct txn *t, const struct name *apex)
 {
 	for (size_t i = 0; i < t->op_cnt; i++) {
 		const struct zone *z = at(t->db, t->op[i].zone);
@@ -75,11 +73,8 @@ static bool op_touches(const struct txn *t, const struct name *apex)
 
 /* A name of the zone that is being put, before its node is made. */
 struct pending {
-	const uint8_t *name;
-	const struct record *rr;
-	size_t rr_cnt;           /* 0: an empty non-terminal */
-	uint16_t flags;
-	uint8_t labels, cover_labels;
+	struct node_source src;  /* rr_cnt 0: an empty non-terminal */
+	uint8_t labels;
 };
 
 struct pending_list {
@@ -102,31 +97,31 @@ static struct pending *pending_add(struct pending_list *l)
 	return &l->p[l->cnt++];
 }
 
-static bool has_type(const struct pending *p, uint16_t type)
+static bool has_type(const struct record *rr, size_t cnt, uint16_t type)
 {
-	for (size_t i = 0; i < p->rr_cnt; i++)
-		if (p->rr[i].type == type)
+	for (size_t i = 0; i < cnt; i++)
+		if (rr[i].type == type)
 			return true;
 	return false;
 }
 
-/* What a name is, from its records and its parent's flags. */
-static void pending_classify(struct pending *p, const struct pending *parent, bool apex)
+void classify(struct node_source *src, bool apex, const struct node_class *parent)
 {
-	p->flags = apex ? NODE_APEX : 0;
+	src->flags = apex ? NODE_APEX : 0;
+	src->cover_labels = 0;
 	if (parent && (parent->flags & NODE_BELOW)) {
-		p->flags |= NODE_BELOW;
-		p->cover_labels = parent->cover_labels;
+		src->flags |= NODE_BELOW;
+		src->cover_labels = parent->cover_labels;
 	} else if (parent && (parent->flags & (NODE_CUT | NODE_DNAME))) {
-		p->flags |= NODE_BELOW;
-		p->cover_labels = parent->labels;
+		src->flags |= NODE_BELOW;
+		src->cover_labels = parent->labels;
 	} else {
-		if (!apex && has_type(p, TYPE_NS))
-			p->flags |= NODE_CUT;
-		if (has_type(p, TYPE_DNAME))
-			p->flags |= NODE_DNAME;
-		if (has_type(p, TYPE_CNAME))
-			p->flags |= NODE_CNAME;
+		if (!apex && has_type(src->rr, src->rr_cnt, TYPE_NS))
+			src->flags |= NODE_CUT;
+		if (has_type(src->rr, src->rr_cnt, TYPE_DNAME))
+			src->flags |= NODE_DNAME;
+		if (has_type(src->rr, src->rr_cnt, TYPE_CNAME))
+			src->flags |= NODE_CNAME;
 	}
 }
 
@@ -174,33 +169,32 @@ static int pending_fill(struct pending_list *l, const struct name *apex,
 				return -ENOMEM;
 			const struct pending *parent = d > apex->labels ? &l->p[line[d - 1]] : NULL;
 
-			p->name = rr->owner + name_suffix(&o, d);
+			p->src.owner = rr->owner + name_suffix(&o, d);
 			p->labels = (uint8_t)d;
 			if (d == o.labels) {
-				p->rr = rr;
-				p->rr_cnt = n;
+				p->src.rr = rr;
+				p->src.rr_cnt = n;
 			}
-			pending_classify(p, parent, d == apex->labels);
-			if (parent && name_is_wildcard(p->name))
-				l->p[line[d - 1]].flags |= NODE_WILDCARD_PARENT;
+			classify(&p->src, d == apex->labels, !parent ? NULL : &(struct node_class){
+				 .flags = parent->src.flags, .labels = parent->labels,
+				 .cover_labels = parent->src.cover_labels });
+			if (parent && name_is_wildcard(p->src.owner))
+				l->p[line[d - 1]].src.flags |= NODE_WILDCARD_PARENT;
 			line[d] = (size_t)(p - l->p);
 		}
 		last = o;
 	}
-	return l->cnt && has_type(&l->p[0], TYPE_SOA) ? 0 : -EINVAL;
+	return l->cnt && has_type(l->p[0].src.rr, l->p[0].src.rr_cnt, TYPE_SOA) ? 0 : -EINVAL;
 }
 
-/* Stage the node of one name: the standing one if it says the same. */
-static int stage_node(struct txn *t, const struct zone_op *op, const struct name *apex,
-		      const struct pending *p, ref standing, ref *out)
+int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_source *src,
+	       ref standing, ref *out)
 {
 	struct db *db = t->db;
-	struct node_source src = {
-		.owner = p->name, .rr = p->rr, .rr_cnt = p->rr_cnt, .flags = p->flags,
-		.cover_labels = p->cover_labels, .apex = apex->wire,
-		.secret = arena_head(db->arena)->secret,
-	};
-	size_t size = node_bake(db->bake, BAKE_MAX, &src);
+
+	src->apex = apex->wire;
+	src->secret = arena_head(db->arena)->secret;
+	size_t size = node_bake(db->bake, BAKE_MAX, src);
 
 	if (!size)
 		return -EINVAL;
@@ -217,17 +211,27 @@ static int stage_node(struct txn *t, const struct zone_op *op, const struct name
 	memcpy((void *)n, db->bake, size);
 	n->created = t->stage.version;
 	atomic_store_explicit(&n->deleted, VERSION_NEVER, memory_order_relaxed);
-	n->zone = op->zone;
-	if (standing) {
-		err = stage_retire(&t->stage, standing);
-		return err ? err : list_add(&t->changed, *out);
-	}
-	return list_add(&t->added, *out);
+	n->zone = zone;
+	return 0;
+}
+
+/* Stage the node of one name of a zone that is put, and list it for the commit. */
+static int put_node(struct txn *t, const struct zone_op *op, const struct name *apex,
+		    struct pending *p, ref standing, ref *out)
+{
+	int err = stage_node(t, op->zone, apex, &p->src, standing, out);
+
+	if (err || *out == standing)
+		return err;
+	if (!standing)
+		return list_add(&t->added, *out);
+	err = stage_retire(&t->stage, standing);
+	return err ? err : list_add(&t->changed, *out);
 }
 
 /* Go through the zone's new names and the standing tree side by side. */
 static int stage_names(struct txn *t, const struct zone_op *op, const struct name *apex,
-		       const struct pending_list *l, ref *tree, ref *apex_node)
+		       struct pending_list *l, ref *tree, ref *apex_node)
 {
 	struct db *db = t->db;
 	const struct snapshot *old = op->old ? at(db, op->old) : NULL;
@@ -241,13 +245,13 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 		int c = 1;
 
 		while (standing &&
-		       (c = name_cmp(((struct node *)at(db, standing))->name, l->p[i].name)) < 0) {
+		       (c = name_cmp(((struct node *)at(db, standing))->name, l->p[i].src.owner)) < 0) {
 			err = list_add(&t->removed, standing);
 			if (err)
 				goto out;
 			standing = tree_next(&it);
 		}
-		err = stage_node(t, op, apex, &l->p[i], standing && c == 0 ? standing : 0, &all[i]);
+		err = put_node(t, op, apex, &l->p[i], standing && c == 0 ? standing : 0, &all[i]);
 		if (standing && c == 0)
 			standing = tree_next(&it);
 	}
@@ -287,7 +291,7 @@ static uint32_t soa_serial(const struct records *rs)
 	return 0;
 }
 
-static int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *content)
+int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *content)
 {
 	int err = stage_alloc(&t->stage, sizeof(*content), &op->snapshot);
 

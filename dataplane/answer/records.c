@@ -57,6 +57,18 @@ void records_init(struct records *rs)
 	memset(rs, 0, sizeof(*rs));
 }
 
+void records_clear(struct records *rs)
+{
+	if (rs->chunk) {
+		chunk_free_all(rs->chunk->next);
+		rs->chunk->next = NULL;
+		rs->chunk->used = 0;
+	}
+	rs->cnt = rs->octets = 0;
+	rs->last_owner = NULL;
+	rs->sorted = false;
+}
+
 void records_free(struct records *rs)
 {
 	chunk_free_all(rs->chunk);

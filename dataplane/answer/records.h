@@ -45,6 +45,9 @@ int records_add(struct records *rs, const uint8_t *owner, uint16_t type,
  * its covered type.  0 or -ENOMEM. */
 int records_sort(struct records *rs);
 
+/* records_clear - empty the list; its newest storage stays for reuse. */
+void records_clear(struct records *rs);
+
 /* records_free - free all storage; the list is empty afterwards. */
 void records_free(struct records *rs);
 

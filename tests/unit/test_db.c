@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataplane/answer/db.h"
+#include "dataplane/answer/db_private.h"
 #include "dataplane/answer/find.h"
 #include "dataplane/answer/rrtype.h"
 
@@ -392,5 +393,182 @@ Test(db, random_zones, .timeout = 240)
 	reclaim(&l);
 	reclaim(&l);
 	cr_assert_eq(used(&l), empty, "every block came back");
+	db_destroy(l.db);
+}
+
+/* ---- single RRsets changed, against the whole zone put ---- */
+
+#define SETS 60
+
+static const uint16_t change_types[] = { TYPE_A, TYPE_NS, TYPE_DNAME, TYPE_CNAME, TYPE_RRSIG, TYPE_TXT };
+
+struct set_model {
+	bool there;
+	struct name owner;
+	uint16_t type;
+	unsigned char value;
+};
+
+static uint16_t set_rdata(const struct set_model *m, uint8_t *rdata)
+{
+	static const uint8_t sig[18] = { 0, TYPE_A };
+
+	switch (m->type) {
+	case TYPE_A:
+		memcpy(rdata, (uint8_t[4]){ 192, 0, 2, m->value }, 4);
+		return 4;
+	case TYPE_TXT:
+		memcpy(rdata, (uint8_t[2]){ 1, m->value }, 2);
+		return 2;
+	case TYPE_RRSIG: /* the signer is the root */
+		memcpy(rdata, sig, 18);
+		rdata[18] = 0;
+		rdata[19] = m->value;
+		return 20;
+	default:
+		memcpy(rdata, (uint8_t[3]){ 1, m->value, 0 }, 3);
+		return 3;
+	}
+}
+
+static void model_records(const struct set_model *m, const struct name *apex, uint32_t serial,
+			  struct records *rs)
+{
+	uint8_t rdata[32];
+
+	records_init(rs);
+	add_soa(rs, apex, serial);
+	for (unsigned i = 0; i < SETS; i++)
+		if (m[i].there)
+			cr_assert_eq(records_add(rs, m[i].owner.wire, m[i].type, 60, rdata,
+						 set_rdata(&m[i], rdata), 0, 0), 0);
+	cr_assert_eq(records_sort(rs), 0);
+}
+
+static int change_cmp(const void *a, const void *b)
+{
+	const struct rrset_change *x = a, *y = b;
+	int c = name_cmp(x->owner, y->owner);
+
+	return c ? c : (int)x->type - (int)y->type;
+}
+
+/* A change must leave exactly what a put of the whole zone would: the put that follows
+ * finds nothing to do. */
+Test(db, change_equals_put, .timeout = 240)
+{
+	struct lab l = lab_open(32 * MIB);
+	static struct set_model m[SETS];
+	struct name apex = name_of("z.");
+	struct records rs;
+	uint32_t serial = 7;
+	uint64_t version, empty = used(&l);
+
+	srand(11);
+	for (unsigned i = 0; i < SETS; i++) {
+		bool again;
+
+		do { /* each (owner, type) once; not the apex's NS */
+			m[i].owner = random_name(&apex, 4);
+			m[i].type = change_types[rand() % 6];
+			again = m[i].owner.labels == 1 && m[i].type == TYPE_NS;
+			for (unsigned k = 0; k < i; k++)
+				again |= m[k].type == m[i].type &&
+					 name_cmp(m[k].owner.wire, m[i].owner.wire) == 0;
+		} while (again);
+	}
+	model_records(m, &apex, serial, &rs);
+	cr_assert_eq(put(&l, &apex, &rs), 0);
+	records_free(&rs);
+
+	for (unsigned round = 0; round < 3000; round++) {
+		struct rrset_change ch[SETS];
+		struct record rr[SETS];
+		uint8_t rdata[SETS][32];
+		struct set_model next[SETS];
+		size_t cnt = 0;
+		struct txn *t = db_begin(l.db);
+
+		memcpy(next, m, sizeof(m));
+		for (unsigned n = 1 + (unsigned)rand() % (rand() % 8 ? 3 : SETS); n > 0; n--) {
+			unsigned i = (unsigned)rand() % SETS;
+			bool twice = false;
+
+			for (size_t k = 0; k < cnt; k++)
+				twice |= ch[k].owner == next[i].owner.wire;
+			if (twice)
+				continue;
+			next[i].there = rand() % 2;
+			next[i].value = 'a' + (unsigned char)(rand() % 3);
+			rr[cnt] = (struct record){ .ttl = 60, .rdata = rdata[cnt],
+						   .rdata_len = set_rdata(&next[i], rdata[cnt]) };
+			ch[cnt] = (struct rrset_change){ .owner = next[i].owner.wire, .type = next[i].type,
+							 .rr = &rr[cnt], .rr_cnt = next[i].there };
+			cnt++;
+		}
+		qsort(ch, cnt, sizeof(ch[0]), change_cmp);
+		cr_assert_eq(txn_change(t, &apex, ch, cnt, NULL, NULL), 0);
+		if (rand() % 5 == 0) {
+			txn_abort(t);
+		} else {
+			cr_assert_eq(txn_commit(t, &version), 0);
+			memcpy(m, next, sizeof(m));
+			serial++;
+		}
+
+		model_records(m, &apex, serial, &rs);
+		t = db_begin(l.db);
+		cr_assert_eq(txn_zone_put(t, &apex, &rs), 0);
+		cr_assert_eq(t->added.cnt + t->changed.cnt + t->removed.cnt, 0, "round %u", round);
+
+		const struct snapshot *now = arena_at(l.reader.map.base, t->op[0].snapshot);
+		const struct snapshot *was = arena_at(l.reader.map.base, t->op[0].old);
+
+		cr_assert_eq(now->names, was->names);
+		cr_assert_eq(now->records, was->records);
+		cr_assert_eq(now->serial, was->serial);
+		cr_assert_eq(now->apex, was->apex);
+		txn_abort(t);
+		records_free(&rs);
+		for (unsigned k = 0; k < 4; k++) {
+			struct name n = random_name(&apex, 4);
+
+			look(&l, &n, 127);
+		}
+		if (rand() % 3 == 0)
+			reclaim(&l);
+	}
+	cr_assert_eq(drop(&l, &apex), 0);
+	reclaim(&l);
+	reclaim(&l);
+	cr_assert_eq(used(&l), empty);
+	db_destroy(l.db);
+}
+
+Test(db, change_refused)
+{
+	struct lab l = lab_open(16 * MIB);
+	struct name apex = name_of("z."), out = name_of("y.");
+	struct records rs;
+
+	records_init(&rs);
+	add_soa(&rs, &apex, 1);
+	cr_assert_eq(put(&l, &apex, &rs), 0);
+	records_free(&rs);
+
+	const struct rrset_change all = { .owner = apex.wire, .type = TYPE_ANY },
+		soa = { .owner = apex.wire, .type = TYPE_SOA },
+		outside = { .owner = out.wire, .type = TYPE_A };
+	struct { const struct rrset_change *c; const struct name *zone; int err; } cases[] = {
+		{ &all, &apex, -EINVAL }, { &soa, &apex, -EINVAL },
+		{ &outside, &apex, -ERANGE }, { &outside, &out, -ENOENT },
+	};
+	for (unsigned i = 0; i < 4; i++) {
+		struct txn *t = db_begin(l.db);
+
+		cr_assert_eq(txn_change(t, cases[i].zone, cases[i].c, 1, NULL, NULL), cases[i].err, "%u", i);
+		txn_abort(t);
+	}
+	cr_assert(look(&l, &apex, 127).exact);
 	db_destroy(l.db);
 }

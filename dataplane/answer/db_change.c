@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* db_change.c - single RRsets changed in a zone that stands: the cost is that of the
+ * change.
+ *
+ * Changed names are staged in canonical order, so a parent's flags are final before
+ * its children's are made.  A change may reach further than its name: names come
+ * with their empty non-terminals and go with them (RFC 4592 section 2.2.2), a wildcard
+ * is noted at its parent, and a cut or DNAME that comes or goes reclassifies all
+ * below it. */
+#include "db_private.h"
+#include "rrtype.h"
+#include "wire.h"
+
+struct change {
+	struct txn *t;
+	const struct name *apex;
+	ref zone;
+	ref tree;                /* staged */
+	struct ref_list touched; /* nodes, old or new, of all names that were staged */
+	struct records rs;       /* of the name that changes */
+};
+
+static const struct node *staged(const struct change *c, const uint8_t *name)
+{
+	const uint8_t *base = c->t->db->base;
+	ref r = tree_find(base, c->tree, name);
+
+	return r ? arena_at(base, r) : NULL;
+}
+
+/* Does anything stand below the name? */
+static bool has_descendants(const struct change *c, const uint8_t *name)
+{
+	const uint8_t *base = c->t->db->base;
+	struct tree_iter it;
+	ref r = tree_seek(&it, base, c->tree, name);
+
+	if (r && name_cmp(((const struct node *)arena_at(base, r))->name, name) == 0)
+		r = tree_next(&it);
+	return r && name_within(((const struct node *)arena_at(base, r))->name, name);
+}
+
+/* Add the records of a node to rs, but those of a type that one of the changes
+ * [ch, ch + cnt) replaces. */
+static int keep_records(struct change *c, struct records *rs, const struct node *n,
+			const struct rrset_change *ch, size_t cnt)
+{
+	const struct rrset *set = node_rrsets(n);
+	uint8_t *rdata = (uint8_t *)c->t->db->bake; /* free between two stage_node */
+
+	for (unsigned i = 0; i < n->rrset_cnt; i++) {
+		bool rrs = true, signatures = true;
+
+		for (size_t k = 0; k < cnt; k++) {
+			rrs &= ch[k].type != set[i].type && ch[k].type != TYPE_ANY;
+			signatures &= ch[k].type != TYPE_RRSIG && ch[k].type != TYPE_ANY;
+		}
+		for (uint32_t pos = 0, next; pos < set[i].len + set[i].sig_len; pos = next) {
+			const uint8_t *rr = rrset_block(n, &set[i]) + pos + node_owner_len(n);
+			size_t len = block_rdata(n, &set[i], pos, rdata, &next);
+
+			if ((pos < set[i].len ? rrs : signatures) &&
+			    records_add(rs, n->name, wire_read16(rr), wire_read32(rr + 4),
+					rdata, (uint16_t)len, 0, 0))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static bool is_apex(const struct change *c, const uint8_t *name)
+{
+	return name_cmp(name, c->apex->wire) == 0;
+}
+
+/* The name above; the caller has seen that it is not the apex. */
+static const uint8_t *parent_of(const uint8_t *name)
+{
+	return name + 1 + name[0];
+}
+
+/* A node of this transaction that the same transaction replaces or removes.  What
+ * becomes of older ones is settled at the end. */
+static int retire_fresh(struct change *c, const struct node *n)
+{
+	return n && n->created == c->t->stage.version ?
+		stage_retire(&c->t->stage, ref_to(c->t->db, n)) : 0;
+}
+
+/* Stage the node of a name, whose parent is staged, from all its records. */
+static int stage_name(struct change *c, const uint8_t *name, const struct record *rr, size_t rr_cnt)
+{
+	struct node_source src = { .owner = name, .rr = rr, .rr_cnt = rr_cnt };
+	const struct node *n = staged(c, name), *parent = NULL;
+	uint8_t wildcard[2 + NAME_MAX_LEN] = { 1, '*' };
+	ref standing = n ? ref_to(c->t->db, n) : 0, r;
+
+	if (!is_apex(c, name))
+		parent = staged(c, parent_of(name));
+	classify(&src, !parent, !parent ? NULL : &(struct node_class){
+		 .flags = parent->flags, .labels = parent->labels,
+		 .cover_labels = parent->cover_labels });
+	memcpy(wildcard + 2, name, name_wire_len(name));
+	if (staged(c, wildcard))
+		src.flags |= NODE_WILDCARD_PARENT;
+	int err = stage_node(c->t, c->zone, c->apex, &src, standing, &r);
+
+	if (err || r == standing)
+		return err;
+	err = list_add(&c->touched, r);
+	if (!err)
+		err = retire_fresh(c, n);
+	return err ? err : tree_put(&c->t->stage, &c->tree, r);
+}
+
+/* Stage a name again with the records it has: what its parent or children say of it
+ * has changed. */
+static int stage_again(struct change *c, const uint8_t *name)
+{
+	struct records rs;
+
+	records_init(&rs);
+	int err = keep_records(c, &rs, staged(c, name), NULL, 0);
+
+	if (!err)
+		err = records_sort(&rs);
+	if (!err)
+		err = stage_name(c, name, rs.rr, rs.cnt);
+	records_free(&rs);
+	return err;
+}
+
+/* Stage again all that stands below a name, parents first. */
+static int stage_below(struct change *c, const uint8_t *name)
+{
+	const uint8_t *base = c->t->db->base;
+	uint8_t last[NAME_MAX_LEN];
+	struct tree_iter it;
+	int err = 0;
+
+	memcpy(last, name, name_wire_len(name));
+	while (!err) { /* staging changes the tree: the next name is looked for anew */
+		ref r = tree_seek(&it, base, c->tree, last);
+
+		if (r && name_cmp(((const struct node *)arena_at(base, r))->name, last) == 0)
+			r = tree_next(&it);
+		const struct node *n = r ? arena_at(base, r) : NULL;
+
+		if (!n || !name_within(n->name, name))
+			break;
+		memcpy(last, n->name, n->name_len);
+		err = stage_again(c, last);
+	}
+	return err;
+}
+
+/* Stage empty non-terminals where names between the apex and this one are missing. */
+static int stage_ancestors(struct change *c, const uint8_t *wire)
+{
+	struct name name;
+	int err = 0;
+
+	name_from_wire(&name, wire, NAME_MAX_LEN);
+	for (unsigned l = c->apex->labels + 1u; !err && l < name.labels; l++) {
+		const uint8_t *above = name.wire + name_suffix(&name, l);
+
+		if (staged(c, above))
+			continue;
+		err = stage_name(c, above, NULL, 0);
+		if (!err && name_is_wildcard(above))
+			err = stage_again(c, parent_of(above));
+	}
+	return err;
+}
+
+/* Take a name out, and with it the ancestors that were there only for its sake. */
+static int remove_name(struct change *c, const struct node *n)
+{
+	for (;;) {
+		const uint8_t *name = n->name;
+		bool wildcard = name_is_wildcard(name);
+		int err = list_add(&c->touched, ref_to(c->t->db, n));
+
+		if (!err)
+			err = retire_fresh(c, n);
+		if (!err)
+			err = tree_remove(&c->t->stage, &c->tree, name);
+		if (err)
+			return err;
+		name = parent_of(name); /* ends at the apex, which has records */
+		n = staged(c, name);
+		if (n->rrset_cnt || has_descendants(c, name))
+			return wildcard ? stage_again(c, name) : 0;
+	}
+}
+
+/* Which names below are seen does not depend on more of a node than this. */
+static bool same_class(const struct node *a, const struct node *b)
+{
+	const uint16_t flags = NODE_CUT | NODE_DNAME | NODE_BELOW;
+
+	return (a ? a->flags & flags : 0) == (b ? b->flags & flags : 0) &&
+	       (!a || !b || a->cover_labels == b->cover_labels);
+}
+
+/* All changes of one name. */
+static int change_name(struct change *c, const struct rrset_change *ch, size_t cnt,
+		       change_check check, void *arg)
+{
+	const uint8_t *name = ch->owner;
+	const struct node *before = staged(c, name);
+	int err = 0;
+
+	records_clear(&c->rs);
+	if (before)
+		err = keep_records(c, &c->rs, before, ch, cnt);
+	for (size_t i = 0; i < cnt; i++)
+		for (size_t k = 0; !err && k < ch[i].rr_cnt; k++)
+			err = records_add(&c->rs, name, ch[i].type, ch[i].rr[k].ttl, ch[i].rr[k].rdata,
+					  ch[i].rr[k].rdata_len, ch[i].rr[k].file, ch[i].rr[k].line);
+	if (!err)
+		err = records_sort(&c->rs);
+	if (!err && check)
+		err = check(arg, ch, &c->rs);
+	if (err)
+		return err;
+
+	if (!c->rs.cnt && is_apex(c, name))
+		return -EINVAL;
+	if (!c->rs.cnt && !has_descendants(c, name))
+		return before ? remove_name(c, before) : 0;
+	err = stage_ancestors(c, name);
+	if (!err)
+		err = stage_name(c, name, c->rs.rr, c->rs.cnt);
+	if (!err && !before && name_is_wildcard(name))
+		err = stage_again(c, parent_of(name));
+	if (!err && !same_class(before, staged(c, name)))
+		err = stage_below(c, name);
+	return err;
+}
+
+static int by_name(const void *a, const void *b, void *arg)
+{
+	const struct node *x = arena_at(arg, *(const ref *)a), *y = arena_at(arg, *(const ref *)b);
+
+	return name_cmp(x->name, y->name);
+}
+
+static int64_t node_records(const struct node *n)
+{
+	const struct rrset *set = node_rrsets(n);
+	int64_t cnt = 0;
+
+	for (unsigned i = 0; i < n->rrset_cnt; i++)
+		cnt += set[i].rr_cnt + set[i].sig_cnt;
+	return cnt;
+}
+
+/* Say for each touched name what became of it between the old tree and the new, for
+ * the commit and for the zone's counts. */
+static int settle(struct change *c, const struct snapshot *old, struct snapshot *content)
+{
+	struct txn *t = c->t;
+	const uint8_t *base = t->db->base;
+	int err = 0;
+
+	if (c->touched.cnt)
+		qsort_r(c->touched.ref, c->touched.cnt, sizeof(ref), by_name, (void *)base);
+	for (size_t i = 0; !err && i < c->touched.cnt; i++) {
+		const uint8_t *name = ((const struct node *)arena_at(base, c->touched.ref[i]))->name;
+
+		if (i > 0 && by_name(&c->touched.ref[i - 1], &c->touched.ref[i], (void *)base) == 0)
+			continue;
+		ref was = tree_find(base, old->tree, name), is = tree_find(base, c->tree, name);
+
+		if (was == is)
+			continue;
+		if (was)
+			content->records -= (uint64_t)node_records(arena_at(base, was));
+		if (is)
+			content->records += (uint64_t)node_records(arena_at(base, is));
+		content->names += (is != 0) - (was != 0);
+		if (was && is)
+			err = stage_retire(&t->stage, was);
+		if (!err)
+			err = !is ? list_add(&t->removed, was) :
+				list_add(was ? &t->changed : &t->added, is);
+	}
+	return err;
+}
+
+/* The apex's SOA with its serial raised by one, in rs. */
+static int raise_serial(struct change *c, const struct node *apex, struct records *rs)
+{
+	const struct rrset *soa = node_rrset(apex, TYPE_SOA);
+	uint8_t *rdata = (uint8_t *)c->t->db->bake;
+	uint32_t next;
+
+	if (!soa)
+		return -EINVAL;
+	size_t len = block_rdata(apex, soa, 0, rdata, &next);
+
+	wire_write32(rdata + len - 20, wire_read32(rdata + len - 20) + 1);
+	return records_add(rs, apex->name, TYPE_SOA,
+			   wire_read32(rrset_block(apex, soa) + node_owner_len(apex) + 4),
+			   rdata, (uint16_t)len, 0, 0);
+}
+
+static int change_all(struct change *c, const struct rrset_change *ch, size_t cnt,
+		      change_check check, void *arg)
+{
+	bool soa = false;
+	int err = 0;
+
+	for (size_t i = 0, n; !err && i < cnt; i += n) {
+		if (!name_within(ch[i].owner, c->apex->wire))
+			return -ERANGE;
+		for (n = 0; i + n < cnt && name_cmp(ch[i + n].owner, ch[i].owner) == 0; n++)
+			soa |= ch[i + n].type == TYPE_SOA;
+		err = change_name(c, ch + i, n, check, arg);
+	}
+	if (err || soa)
+		return err;
+
+	struct records rs;
+
+	records_init(&rs);
+	err = raise_serial(c, staged(c, c->apex->wire), &rs);
+	if (!err)
+		err = change_name(c, &(struct rrset_change){ .owner = c->apex->wire, .type = TYPE_SOA,
+				  .rr = rs.rr, .rr_cnt = rs.cnt }, 1, NULL, NULL);
+	records_free(&rs);
+	return err;
+}
+
+int txn_change(struct txn *t, const struct name *apex, const struct rrset_change *ch, size_t cnt,
+	       change_check check, void *arg)
+{
+	struct db *db = t->db;
+	struct zone_op op = { .zone = zone_find(db, apex->wire, apex->len) };
+
+	if (!op.zone)
+		return -ENOENT;
+	if (op_touches(t, apex))
+		return -EALREADY;
+	op.old = atomic_load_explicit(&((struct zone *)at(db, op.zone))->snapshot,
+				      memory_order_relaxed);
+
+	const struct snapshot *old = at(db, op.old);
+	struct snapshot content = *old;
+	struct change c = { .t = t, .apex = apex, .zone = op.zone, .tree = old->tree };
+
+	records_init(&c.rs);
+	int err = change_all(&c, ch, cnt, check, arg);
+
+	if (!err)
+		err = settle(&c, old, &content);
+	if (!err) {
+		const struct node *n = staged(&c, apex->wire);
+		const struct rrset *soa = n ? node_rrset(n, TYPE_SOA) : NULL;
+
+		if (soa) { /* its last 20 octets are its numbers */
+			content.serial = wire_read32(rrset_block(n, soa) + soa->len - 20);
+			content.tree = c.tree;
+			content.apex = ref_to(db, n);
+			err = stage_snapshot(t, &op, &content);
+		} else {
+			err = -EINVAL;
+		}
+	}
+	records_free(&c.rs);
+	ref_list_free(&c.touched);
+	return err;
+}
