@@ -113,7 +113,8 @@ static void on_loaded(void *arg, const struct zones_result *r)
 	struct control *c = arg;
 	int error;
 
-	if (r->error == -ECANCELED)
+	/* Bad zones have been told in the log. */
+	if (c->stopping)
 		return;
 	error = udp_start(c->udp, &c->loop);
 	if (error)

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/zones.h"
+#include "dataplane/common/log.h"
+
+static char folder[] = "/tmp/pollux-zones-XXXXXX";
+static char good[64], bad[64], other[64], missing[64];
+static uv_loop_t loop;
+static struct db *db;
+static struct zones *zones;
+static struct reader reader;
+static struct config_zone config_zone[3];
+static struct config config = {.identity = "test", .version = "test", .udp_payload = 1232,
+			       .zone = config_zone};
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	cr_assert_not_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static struct name name(const char *text)
+{
+	struct name n;
+
+	cr_assert_eq(name_from_text(&n, text), 0);
+	return n;
+}
+
+#define ZONE(serial) "@ 60 SOA ns h " serial " 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
+
+static void setup(void)
+{
+	unsigned slot[2];
+
+	cr_assert_not_null(mkdtemp(folder));
+	snprintf(good, sizeof(good), "%s/good", folder);
+	snprintf(bad, sizeof(bad), "%s/bad", folder);
+	snprintf(other, sizeof(other), "%s/other", folder);
+	snprintf(missing, sizeof(missing), "%s/missing", folder);
+	write_file(good, ZONE("1"));
+	write_file(bad, ZONE("1") "ns 60 CNAME @\nx 60 A 1.2.3\n");
+	write_file(other, ZONE("7"));
+	config_zone[0] = (struct config_zone){.domain = name("good.test"), .file = good};
+	config_zone[1] = (struct config_zone){.domain = name("bad.test"), .file = bad};
+	config_zone[2] = (struct config_zone){.domain = name("a.test"), .file = missing};
+	config.zone_cnt = 3;
+	cr_assert_eq(uv_loop_init(&loop), 0);
+	cr_assert_eq(db_create(&db, UINT64_C(8) << 20, ARENA_HUGE_NO), 0);
+	cr_assert_eq(db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, 2, slot), 0);
+	reader_init(&reader, db_map(db), &db_status(db)->slot[slot[1]]);
+	cr_assert_eq(zones_open(&zones, &loop, db, &config, db_map(db),
+				&db_status(db)->slot[slot[0]]), 0);
+}
+
+static void stop(void)
+{
+	cr_assert(zones_stop(zones));
+	while (uv_run(&loop, UV_RUN_DEFAULT))
+		;
+	zones_free(zones);
+	zones = NULL;
+}
+
+static void teardown(void)
+{
+	if (zones)
+		stop();
+	db_destroy(db);
+	cr_assert_eq(uv_loop_close(&loop), 0);
+	unlink(good);
+	unlink(bad);
+	unlink(other);
+	rmdir(folder);
+}
+
+TestSuite(zones, .init = setup, .fini = teardown);
+
+/* The result of the job that was submitted last. */
+static int result;
+static char said[ZONES_TEXT];
+static size_t faults;
+static char fault[ZONES_TEXT];
+static unsigned over;
+
+static void on_done(void *arg, const struct zones_result *r)
+{
+	over++;
+	result = r->error;
+	snprintf(said, sizeof(said), "%s", r->text);
+	faults = r->fault_cnt;
+	snprintf(fault, sizeof(fault), "%s", faults ? r->fault[0] : "");
+	uv_stop(&loop);
+}
+
+static int wait_for(int submitted)
+{
+	cr_assert_eq(submitted, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	return result;
+}
+
+static int load_all(void)
+{
+	return wait_for(zones_load_all(zones, on_done, NULL));
+}
+
+static int add(const char *domain, const char *file)
+{
+	struct name n = name(domain);
+
+	return wait_for(zones_add(zones, &n, file, on_done, NULL));
+}
+
+static int drop(const char *domain)
+{
+	struct name n = name(domain);
+
+	return wait_for(zones_remove(zones, &n, on_done, NULL));
+}
+
+static int reload(const char *domain)
+{
+	struct name n;
+
+	if (domain)
+		n = name(domain);
+	return wait_for(zones_reload(zones, domain ? &n : NULL, on_done, NULL));
+}
+
+/* Serial of what is served; -1 when it is not. */
+static int64_t serial(const char *domain)
+{
+	struct name n = name(domain);
+	struct zone_info zi;
+
+	reader_online(&reader);
+	reader_begin(&reader);
+
+	int error = reader_zone(&reader, &n, &zi);
+
+	reader_end(&reader);
+	reader_offline(&reader);
+	return error ? -1 : (int64_t)zi.serial;
+}
+
+static int take_entry(void *arg, const struct zone_entry *e)
+{
+	*(struct zone_entry *)arg = *e;
+	return 0;
+}
+
+static struct zone_entry entry(const char *domain)
+{
+	struct name n = name(domain);
+	struct zone_entry e;
+
+	cr_assert_eq(zones_find(zones, &n, take_entry, &e), 0);
+	return e;
+}
+
+static int append_name(void *arg, const struct zone_entry *e)
+{
+	char text[NAME_TEXT_MAX];
+
+	strcat(strcat(arg, name_to_text(text, e->domain.wire)), " ");
+	return 0;
+}
+
+Test(zones, a_bad_zone_does_not_keep_the_others_away)
+{
+	char list[256] = "";
+
+	cr_assert_eq(entry("good.test").state, ZONE_WAITING);
+	cr_assert_neq(load_all(), 0);
+	cr_assert_eq(serial("good.test"), 1);
+	cr_assert_eq(serial("bad.test"), -1);
+	cr_assert_eq(entry("good.test").state, ZONE_LOADED);
+	cr_assert_eq(entry("good.test").records, 3);
+	cr_assert_eq(entry("good.test").error[0], '\0');
+	cr_assert_eq(entry("bad.test").state, ZONE_BAD);
+	cr_assert_not_null(strstr(entry("bad.test").error, "bad:"), "%s", entry("bad.test").error);
+	cr_assert_not_null(strstr(entry("a.test").error, "missing"));
+	zones_each(zones, NULL, append_name, list);
+	cr_assert_str_eq(list, "a.test. bad.test. good.test. ");
+	list[0] = '\0';
+
+	struct name after = name("b.test");
+
+	zones_each(zones, &after, append_name, list);
+	cr_assert_str_eq(list, "bad.test. good.test. ");
+	list[0] = '\0';
+	after = name("bad.test");
+	zones_each(zones, &after, append_name, list);
+	cr_assert_str_eq(list, "good.test. ");
+}
+
+Test(zones, add_and_remove)
+{
+	load_all();
+	cr_assert_eq(add("new.test", other), 0, "%s", said);
+	cr_assert_eq(serial("new.test"), 7);
+	cr_assert_eq(add("new.test", other), -EEXIST);
+	cr_assert_eq(add("bad.test", other), -EEXIST, "configured, though not loaded");
+	cr_assert_eq(drop("new.test"), 0);
+	cr_assert_eq(serial("new.test"), -1);
+	cr_assert_eq(drop("new.test"), -ENOENT);
+	cr_assert_eq(drop("bad.test"), 0, "never loaded");
+	cr_assert_eq(add("bad.test", other), 0);
+}
+
+Test(zones, a_bad_file_is_not_added)
+{
+	struct name n = name("new.test");
+
+	load_all();
+	cr_assert_eq(add("new.test", missing), -EIO);
+	cr_assert_not_null(strstr(said, missing), "%s", said);
+	cr_assert_eq(add("new.test", bad), -EINVAL);
+	cr_assert_geq(faults, 1);
+	cr_assert_not_null(strstr(fault, "bad:"), "%s", fault);
+	cr_assert_eq(zones_find(zones, &n, take_entry, NULL), -ENOENT);
+	cr_assert_eq(serial("new.test"), -1);
+}
+
+Test(zones, a_bad_reload_keeps_the_old_data)
+{
+	load_all();
+	write_file(good, ZONE("2"));
+	cr_assert_eq(reload("good.test"), 0);
+	cr_assert_eq(serial("good.test"), 2);
+	write_file(good, ZONE("3") "out.example. 60 A 192.0.2.1\n");
+	cr_assert_eq(reload("good.test"), -EINVAL);
+	cr_assert_eq(serial("good.test"), 2);
+	cr_assert_eq(entry("good.test").state, ZONE_LOADED);
+	cr_assert_eq(entry("good.test").serial, 2);
+	cr_assert_neq(entry("good.test").error[0], '\0');
+	write_file(good, ZONE("4") "$INCLUDE nothing\n");
+	cr_assert_eq(reload("good.test"), -EINVAL, "the zone's own file is there");
+	write_file(good, ZONE("5"));
+	cr_assert_eq(reload("good.test"), 0);
+	cr_assert_eq(entry("good.test").error[0], '\0');
+	cr_assert_eq(reload("nothing.test"), -ENOENT);
+}
+
+Test(zones, reload_of_all)
+{
+	load_all();
+	write_file(good, ZONE("2"));
+	write_file(bad, ZONE("3"));
+	cr_assert_eq(reload(NULL), -EIO, "one is missing still");
+	cr_assert_eq(serial("good.test"), 2);
+	cr_assert_eq(serial("bad.test"), 3);
+	write_file(missing, ZONE("4"));
+	cr_assert_eq(reload(NULL), 0);
+	cr_assert_eq(serial("a.test"), 4);
+	unlink(missing);
+}
+
+/* 200,000 names need more than the 8 MiB there are. */
+Test(zones, a_full_table_changes_nothing)
+{
+	struct zones_usage u;
+	FILE *f;
+
+	load_all();
+	f = fopen(other, "w");
+	fputs(ZONE("9"), f);
+	for (unsigned i = 0; i < 200000; i++)
+		fprintf(f, "h%u 60 A 192.0.2.1\n", i);
+	fclose(f);
+	cr_assert_eq(add("big.test", other), -ENOSPC, "%d %s", result, said);
+	cr_assert_eq(serial("big.test"), -1);
+	cr_assert_eq(serial("good.test"), 1);
+	/* And what it took for a while can be used again. */
+	for (unsigned i = 0; i < 3; i++) {
+		cr_assert_eq(add("new.test", good), 0, "%s", said);
+		cr_assert_eq(drop("new.test"), 0, "%s", said);
+	}
+	zones_usage(zones, &u);
+	cr_assert_eq(u.zones, 3);
+	cr_assert_eq(u.loaded, 1);
+	cr_assert_leq(u.arena.used, u.arena.max);
+}
+
+Test(zones, jobs_that_wait_end_with_the_manager)
+{
+	struct name n = name("good.test");
+
+	cr_assert_eq(zones_load_all(zones, on_done, NULL), 0);
+	for (unsigned i = 0; i < 50; i++)
+		cr_assert_eq(zones_reload(zones, &n, on_done, NULL), 0);
+	stop();
+	cr_assert_eq(over, 51, "each is told, whether done or not");
+}
