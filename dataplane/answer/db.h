@@ -90,9 +90,14 @@ int txn_change(struct txn *t, const struct name *apex, const struct rrset_change
 /* txn_settings - replace the settings block.  0, -ENOSPC, -ENOMEM. */
 int txn_settings(struct txn *t, const struct settings *s);
 
-/* txn_commit - make all of it visible at once.  Returns 0 and sets *version, or
- * -ENOSPC / -ENOMEM, in which case nothing changed and the transaction is
- * aborted.  txn is gone either way. */
+/* txn_prepare - do all of a commit that can fail: after 0, txn_commit cannot, and
+ * only that or txn_abort may follow.  So a durable record can be written between the two.
+ * -ENOSPC or -ENOMEM: the transaction can only be aborted. */
+int txn_prepare(struct txn *t);
+
+/* txn_commit - make all of it visible at once, after txn_prepare if that was not
+ * called.  Returns 0 and sets *version, or -ENOSPC / -ENOMEM, in which case nothing
+ * changed and the transaction is aborted.  txn is gone either way. */
 int txn_commit(struct txn *t, uint64_t *version);
 void txn_abort(struct txn *t);
 

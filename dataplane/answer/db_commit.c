@@ -71,6 +71,26 @@ static int reserve_slots(struct txn *t, bool *kept, size_t *done)
 	return 0;
 }
 
+/* Take back the first `paths` operations' path nodes and the first `reserved` slots. */
+static void take_back(struct txn *t, const bool *kept, struct batch *b, size_t paths,
+		      size_t reserved)
+{
+	struct db *db = t->db;
+	struct name apex;
+
+	for (size_t i = 0; i < reserved; i++) {
+		const struct node *n = at(db, t->added.ref[i]);
+
+		if (kept[i])
+			table_unreserve(&db->table, hash_of(db, n->name, n->name_len));
+	}
+	while (paths-- > 0) {
+		zone_apex(db, t->op[paths].zone, &apex);
+		if (t->op[paths].fresh)
+			path_drop(db, &apex, apex.labels, &b->unlink);
+	}
+}
+
 /* Step 1 of a commit: all that can fail.  What it makes unreachable goes to b, also
  * when it fails. */
 static int prepare(struct txn *t, bool *kept, struct batch *b)
@@ -99,21 +119,44 @@ static int prepare(struct txn *t, bool *kept, struct batch *b)
 	}
 	if (!err)
 		err = reserve_slots(t, kept, &reserved);
-	if (!err)
-		return 0;
-
-	for (size_t i = 0; i < reserved; i++) {
-		const struct node *n = at(db, t->added.ref[i]);
-
-		if (kept[i])
-			table_unreserve(&db->table, hash_of(db, n->name, n->name_len));
-	}
-	while (paths-- > 0) {
-		zone_apex(db, t->op[paths].zone, &apex);
-		if (t->op[paths].fresh)
-			path_drop(db, &apex, apex.labels, &b->unlink);
-	}
+	if (err)
+		take_back(t, kept, b, paths, reserved);
 	return err;
+}
+
+static void release_batch(struct db *db, struct batch *b)
+{
+	if (b && b->unlink.cnt + b->free.cnt + b->teardown.cnt)
+		queue_batch(db, b);
+	else if (b)
+		batch_free(b);
+}
+
+int txn_prepare(struct txn *t)
+{
+	struct batch *b = calloc(1, sizeof(*b));
+	bool *kept = malloc(t->added.cnt + 1);
+	int err = b && kept ? prepare(t, kept, b) : -ENOMEM;
+
+	if (err) {
+		release_batch(t->db, b);
+		free(kept);
+		return err;
+	}
+	t->batch = b;
+	t->kept = kept;
+	return 0;
+}
+
+void txn_unprepare(struct txn *t)
+{
+	if (!t->batch)
+		return;
+	take_back(t, t->kept, t->batch, t->op_cnt, t->added.cnt);
+	release_batch(t->db, t->batch);
+	free(t->kept);
+	t->batch = NULL;
+	t->kept = NULL;
 }
 
 /* Step 2: link the new nodes, mark the removed. */
@@ -182,21 +225,16 @@ int txn_commit(struct txn *t, uint64_t *version)
 {
 	struct db *db = t->db;
 	struct arena_head *h = arena_head(db->arena);
-	struct batch *b = calloc(1, sizeof(*b));
-	bool *kept = malloc(t->added.cnt + 1);
-	int err = b && kept ? prepare(t, kept, b) : -ENOMEM;
+	int err = t->batch ? 0 : txn_prepare(t);
 
 	if (err) {
-		if (b && b->unlink.cnt + b->free.cnt)
-			queue_batch(db, b);
-		else if (b)
-			batch_free(b);
-		free(kept);
 		txn_abort(t);
 		return err;
 	}
 
-	link_all(t, kept, b);
+	struct batch *b = t->batch;
+
+	link_all(t, t->kept, b);
 	publish_zones(t, b);
 	if (t->settings)
 		atomic_store_explicit(&h->settings, t->settings, memory_order_release);
@@ -210,12 +248,8 @@ int txn_commit(struct txn *t, uint64_t *version)
 		       t->stage.retired.cnt * sizeof(ref));
 		b->free.cnt += t->stage.retired.cnt;
 	}
-	if (b->unlink.cnt + b->free.cnt + b->teardown.cnt)
-		queue_batch(db, b);
-	else
-		batch_free(b);
-	free(kept);
+	release_batch(db, b);
+	free(t->kept);
 	txn_end(t);
 	return 0;
 }
-

@@ -48,6 +48,8 @@ struct txn {
 	struct zone_op *op;
 	size_t op_cnt, op_cap;
 	ref settings;            /* new block, or 0 */
+	struct batch *batch;     /* when prepared: what the commit makes unreachable, */
+	bool *kept;              /* and which of `added` had a table slot set aside */
 };
 
 struct db {
@@ -148,6 +150,9 @@ int path_add_all(struct db *db, const struct name *apex, struct ref_list *unlink
 /* path_drop - the opposite for the names of fewer than `labels` labels above an apex;
  * nodes that serve none any more go to `unlink`, which has room for them. */
 void path_drop(struct db *db, const struct name *apex, unsigned labels, struct ref_list *unlink);
+
+/* db_commit.c: give back what txn_prepare has set aside. */
+void txn_unprepare(struct txn *t);
 
 /* db_reclaim.c: queue what a commit has made unreachable, under a new epoch. */
 void queue_batch(struct db *db, struct batch *b);

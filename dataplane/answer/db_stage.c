@@ -30,6 +30,7 @@ void txn_end(struct txn *t)
 
 void txn_abort(struct txn *t)
 {
+	txn_unprepare(t);
 	for (size_t i = 0; i < t->stage.fresh.cnt; i++)
 		arena_free(t->db->arena, t->stage.fresh.ref[i]);
 	txn_end(t);

@@ -572,3 +572,51 @@ Test(db, change_refused)
 	cr_assert(look(&l, &apex, 127).exact);
 	db_destroy(l.db);
 }
+
+/* What was prepared and is given up leaves neither names nor memory behind. */
+Test(db, prepared_and_aborted)
+{
+	struct lab l = lab_open(16 * MIB);
+	struct name apex = name_of("z."), other = name_of("deep.below.other."), a = name_of("a.z."),
+		    b = name_of("b.c.z.");
+	const uint8_t address[4] = { 192, 0, 2, 1 };
+	struct record rr = { .ttl = 300, .type = TYPE_A, .rdata = address, .rdata_len = 4 };
+	struct rrset_change ch = { .owner = b.wire, .type = TYPE_A, .rr = &rr, .rr_cnt = 1 };
+	struct records rs, more;
+	uint64_t before = 0, version;
+
+	records_init(&rs);
+	records_init(&more);
+	add_soa(&rs, &apex, 1);
+	add_a(&rs, &a, 1);
+	cr_assert_eq(put(&l, &apex, &rs), 0);
+	add_soa(&more, &other, 1);
+	cr_assert_eq(records_sort(&more), 0);
+	for (unsigned i = 0; i < 50; i++) {
+		struct txn *t = db_begin(l.db);
+
+		cr_assert_eq(txn_change(t, &apex, &ch, 1, NULL, NULL), 0);
+		cr_assert_eq(txn_zone_put(t, &other, &more), 0);
+		cr_assert_eq(txn_prepare(t), 0);
+		txn_abort(t);
+		reclaim(&l);
+		reclaim(&l);
+		if (i == 0)
+			before = used(&l);
+		cr_assert_eq(used(&l), before, "round %u", i);
+		cr_assert(!look(&l, &b, 127).exact);
+		cr_assert_null(look(&l, &other, 127).zone);
+	}
+
+	struct txn *t = db_begin(l.db);
+
+	cr_assert_eq(txn_change(t, &apex, &ch, 1, NULL, NULL), 0);
+	cr_assert_eq(txn_zone_put(t, &other, &more), 0);
+	cr_assert_eq(txn_prepare(t), 0);
+	cr_assert_eq(txn_commit(t, &version), 0);
+	cr_assert(look(&l, &b, 127).exact);
+	cr_assert(look(&l, &other, 127).exact);
+	records_free(&rs);
+	records_free(&more);
+	db_destroy(l.db);
+}
