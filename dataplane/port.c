@@ -207,7 +207,9 @@ static int check_memif(struct port *p)
 		log_error("memif %s: there is a file of that name, and it is no socket", p->name);
 		return -EEXIST;
 	}
-	s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* Of another type than memif's, so that a socket that lives says EPROTOTYPE and its
+	 * owner notices nothing: a connection that is closed at once ends DPDK 22.11. */
+	s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return -errno;
 	strcpy(sun.sun_path, p->name);
