@@ -117,13 +117,14 @@ def write_pcap(path, frames):
             f.write(struct.pack('<IIII', 1 + i // 1000, i % 1000, len(frame), len(frame)) + frame)
 
 
-def read_pcap(path):
+def read_pcap(path, most=None):
+    """The frames of a file, or the first so many."""
     with open(path, 'rb') as f:
-        data = f.read()
+        data = f.read() if most is None else f.read(24 + 2048 * most)
     magic = data[:4]
     order = '<' if magic in (b'\xd4\xc3\xb2\xa1', b'\x4d\x3c\xb2\xa1') else '>'
     at, out = 24, []
-    while at < len(data):
+    while at < len(data) and len(out) != most:
         size, = struct.unpack_from(order + 'I', data, at + 8)
         out.append(data[at + 16:at + 16 + size])
         at += 16 + size

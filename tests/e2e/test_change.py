@@ -55,6 +55,7 @@ def replaced_in_a_loop():
                 reply = commands.put('zone-reload', zone='example.com')
                 check(reply['ok'], '%s', reply)
                 done[number] = time.monotonic()
+            time.sleep(0.1)  # for the last version to be seen
     finally:
         rows = prober.stop()
     print('# %d questions while %d versions were loaded' % (len(rows), number))
