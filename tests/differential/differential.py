@@ -22,6 +22,7 @@ import ask
 import compare
 import peers
 import questions
+import wire
 import zones
 
 
@@ -61,6 +62,7 @@ def main():
     try:
         for world, texts in zones.WORLDS.items():
             asked = questions.world(texts, options.seed, options.scale)
+            known = accepted.World((wire.name(a).lower() for a in texts), {n.lower(): t for n, t in questions.owners(texts).items()})
             place = os.path.join(folder, world)
             os.mkdir(place)
             total += len(asked)
@@ -82,14 +84,18 @@ def main():
                     faults.append('pollux-control ended with %s:\n%s' % (status, open(server.log).read()[-3000:]))
             for i, q in enumerate(asked):
                 ours = got[options.ours][i]
-                for fault in compare.alone(q, ours, limit(q)):
+                wrong = compare.alone(q, ours, limit(q))
+                if isinstance(ours, wire.Message) and accepted.is_referral(ours) and not ours.flags & wire.TC and \
+                        known.missing_glue(ours):
+                    wrong.append('neither TC nor all glue below the cut (RFC 9471 3.1)')
+                for fault in wrong:
                     faults.append('%s: %s\n%s' % (fault, q, ours))
                 for name in names[1:]:
                     fields = compare.differences(ours, got[name][i])
                     counts[name, 'same' if not fields else 'different'] += 1
                     left = []
                     for field in fields:
-                        entry = accepted.match(q, field, ours, got[name][i], name)
+                        entry = accepted.match(q, field, ours, got[name][i], name, known)
                         if entry:
                             used[entry.name, name] += 1
                         else:

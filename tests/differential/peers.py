@@ -197,6 +197,7 @@ class Bind(Server):
   answer-cookie no;
   notify no;
   dnssec-validation no;
+  zero-no-soa-ttl no;
   check-names primary ignore;
   check-integrity no;
   check-mx ignore;
