@@ -6,7 +6,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <rte_interrupts.h>
 
@@ -89,4 +92,18 @@ int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 		gate_close();
 	errno = error;
 	return cnt;
+}
+
+/* The same for sendmsg, but that the interrupt thread never learns of a peer that has
+ * hung up. */
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	ssize_t sent = syscall(SYS_sendmsg, fd, msg, flags);
+
+	if (sent < 0 && (errno == EPIPE || errno == ECONNRESET) && rte_thread_is_intr()) {
+		sent = 0;
+		for (size_t i = 0; i < msg->msg_iovlen; i++)
+			sent += (ssize_t)msg->msg_iov[i].iov_len;
+	}
+	return sent;
 }

@@ -8,6 +8,12 @@
  * gate.c puts itself in front of epoll_wait, closes the gate before the thread goes
  * on to its handlers, and opens it when the thread comes back to wait.
  *
+ * The driver has another fault on that path: when its greeting to a new client fails,
+ * because the client has hung up already, it closes the connection but leaves it
+ * registered, and EAL ends the process over the closed descriptor.  So gate.c is also
+ * in front of sendmsg, and lets that thread believe that such a message went out: the
+ * hang-up comes as an event next, which the driver does handle.
+ *
  * While the gate is closed, cores leave gated ports alone and do everything else,
  * so heartbeats and other ports go on.  Polling cores pay one load a round.
  *

@@ -207,8 +207,8 @@ static int check_memif(struct port *p)
 		log_error("memif %s: there is a file of that name, and it is no socket", p->name);
 		return -EEXIST;
 	}
-	/* Of another type than memif's, so that a socket that lives says EPROTOTYPE and its
-	 * owner notices nothing: a connection that is closed at once ends DPDK 22.11. */
+	/* memif listens with SOCK_SEQPACKET: a connect of another type finds out whether
+	 * somebody does (EPROTOTYPE) without being taken for a client. */
 	s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s < 0)
 		return -errno;

@@ -44,7 +44,7 @@ struct worker {
 	bool ended;
 	struct reader reader;
 	struct job job[BURST];
-	/* Of the burst under way; added to the slot when it ends. */
+	/* Of the burst under way; added to the slot before its answers go out. */
 	uint32_t counter[CNT_COUNT];
 	uint32_t rcode[STATUS_RCODES];
 };
@@ -174,14 +174,16 @@ static struct rte_mbuf *worker_answer(struct worker *w, struct job *j)
 /* Send what can be sent; what the queue does not take is freed and counted. */
 static void burst_transmit(struct worker *w, struct rte_mbuf **mbuf, unsigned cnt)
 {
+	struct status_slot *s = w->reader.slot;
 	unsigned sent = 0;
 
 	for (unsigned i = 0; i < TX_TRIES && sent < cnt; i++)
 		sent += rte_eth_tx_burst(w->port->id, w->queue, mbuf + sent, (uint16_t)(cnt - sent));
-	w->counter[CNT_TX] += sent;
-	w->counter[CNT_TX_FULL] += cnt - sent;
-	if (sent < cnt)
-		rte_pktmbuf_free_bulk(mbuf + sent, cnt - sent);
+	status_count(s, CNT_TX, sent);
+	if (sent == cnt)
+		return;
+	status_count(s, CNT_TX_FULL, cnt - sent);
+	rte_pktmbuf_free_bulk(mbuf + sent, cnt - sent);
 }
 
 static void worker_count(struct worker *w)
@@ -217,9 +219,9 @@ static void worker_burst(struct worker *w)
 		mbuf[i] = worker_answer(w, &w->job[i]);
 	reader_end(&w->reader);
 	w->counter[CNT_ANSWER] = jobs;
+	worker_count(w); /* first, so that whoever has the answer finds it counted */
 	if (jobs > 0)
 		burst_transmit(w, mbuf, jobs);
-	worker_count(w);
 }
 
 /* ---- one core ---- */
