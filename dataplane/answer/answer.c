@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "find.h"
+#include "denial.h"
 #include "rrtype.h"
 #include "write.h"
 
@@ -23,6 +23,7 @@ struct writer {
 	size_t at, limit;            /* octets; room for OPT is set aside */
 	uint16_t count[3];
 	bool aa, truncated;
+	bool dnssec;                 /* DO: signatures and proofs go with the answer (RFC 3225) */
 	uint16_t rcode;
 
 	const struct name *sname;    /* QNAME, or the target that a chain has led to */
@@ -31,6 +32,7 @@ struct writer {
 	struct name chain;
 	uint64_t seen[CHAIN_MAX];    /* hashes of the names before */
 	unsigned steps;
+	struct proof proof;          /* what the authority section still owes */
 };
 
 /* Where in the message the suffix of sname with so many labels stands. */
@@ -134,15 +136,28 @@ static bool put_block(struct writer *w, enum section section, const struct node 
 	return true;
 }
 
+/* Octets of an RRset and the signatures that go with it, and how many RRs. */
+static uint32_t signed_len(const struct writer *w, const struct rrset *s)
+{
+	return w->dnssec ? s->len + s->sig_len : s->len;
+}
+
+static unsigned signed_cnt(const struct writer *w, const struct rrset *s)
+{
+	return w->dnssec ? s->rr_cnt + (unsigned)s->sig_cnt : s->rr_cnt;
+}
+
 /* Write an RRset whose owner is sname itself or above it; a wildcard's is sname
- * (RFC 4592 section 3.3.1). */
+ * (RFC 4592 section 3.3.1).  With DO its signatures stand right behind it and are as
+ * much required as it is (RFC 4035 section 3.1.1). */
 static bool put_rrset(struct writer *w, enum section section, const struct node *n,
 		      const struct rrset *s, bool expand)
 {
 	unsigned labels = expand ? w->sname->labels : n->labels;
 	const uint8_t *owner = w->sname->wire + name_suffix(w->sname, labels);
 
-	if (put_block(w, section, n, s, 0, s->len, s->rr_cnt, suffix_pos(w, labels), owner,
+	if (put_block(w, section, n, s, 0, signed_len(w, s), signed_cnt(w, s),
+		      suffix_pos(w, labels), owner,
 		      w->sname->len - name_suffix(w->sname, labels)))
 		return true;
 	w->truncated = true; /* RFC 2181 section 9 */
@@ -181,11 +196,82 @@ static bool put_addresses(struct writer *w, const struct zone *zone, const struc
 	for (unsigned i = 0; n && i < 2; i++) {
 		const struct rrset *s = node_rrset(n, types[i]);
 
-		if (s && !put_block(w, ADDITIONAL, n, s, 0, s->len, s->rr_cnt,
-				    (unsigned)(ns_at + g->pos), wire, len))
+		if (!s)
+			continue;
+		/* Signatures of what is no glue are left out before the addresses are, and
+		 * that is no truncation (RFC 4035 section 3.1.1). */
+		if (!put_block(w, ADDITIONAL, n, s, 0, signed_len(w, s), signed_cnt(w, s),
+			       (unsigned)(ns_at + g->pos), wire, len) &&
+		    (signed_len(w, s) == s->len ||
+		     !put_block(w, ADDITIONAL, n, s, 0, s->len, s->rr_cnt,
+				(unsigned)(ns_at + g->pos), wire, len)))
 			return false;
 	}
 	return true;
+}
+
+/* Write an NSEC or NSEC3 RRset with its signatures.  Its owner stands nowhere yet, but
+ * for the end that it shares with sname. */
+static bool put_proof(struct writer *w, const struct node *n, const struct rrset *s)
+{
+	const uint8_t *block = rrset_block(n, s), *suffix = n->name;
+	unsigned labels = n->labels, head;
+
+	for (; labels > 0; labels--, suffix += 1 + *suffix) {
+		unsigned len = n->name_len - (unsigned)(suffix - n->name);
+
+		if (labels <= w->sname->labels &&
+		    len == w->sname->len - (unsigned)name_suffix(w->sname, labels) &&
+		    memcmp(w->sname->wire + name_suffix(w->sname, labels), suffix, len) == 0)
+			break;
+	}
+	head = (unsigned)(suffix - n->name);
+	if (head == 0 || w->at > POINTER_MAX)
+		return put_block(w, AUTHORITY, n, s, 0, s->len + s->sig_len,
+				 s->rr_cnt + (unsigned)s->sig_cnt,
+				 head ? POINTER_MAX + 1 : suffix_pos(w, labels), n->name, n->name_len);
+
+	/* The first RR with its owner, the others pointing there. */
+	size_t len = s->len + s->sig_len - 2, owner_at = w->at, owner_len = head + (labels > 0 ? 2u : 1u);
+	uint8_t *p = w->out + w->at;
+
+	if (w->limit - w->at < owner_len + len)
+		return false;
+	memcpy(p, n->name, head);
+	if (labels > 0)
+		wire_write16(p + head, (uint16_t)(0xc000 | suffix_pos(w, labels)));
+	else
+		p[head] = 0;
+	p += owner_len;
+	memcpy(p, block + 2, len);
+	w->at += owner_len + len;
+	for (; p += RR_FIXED + wire_read16(p + 8), p < w->out + w->at; p += 2)
+		wire_write16(p, (uint16_t)(0xc000 | owner_at));
+	w->count[AUTHORITY] = (uint16_t)(w->count[AUTHORITY] + s->rr_cnt + s->sig_cnt);
+	return true;
+}
+
+/* Proofs are as much required as what they prove (RFC 4035 section 3.1.3): no room for one
+ * is truncation. */
+static bool put_proofs(struct writer *w)
+{
+	for (unsigned i = 0; i < w->proof.cnt && !w->truncated; i++)
+		w->truncated = !put_proof(w, w->proof.item[i].node, w->proof.item[i].set);
+	w->proof.cnt = 0;
+	return !w->truncated;
+}
+
+/* What says whether the child is signed (RFC 4035 section 3.1.4): the DS, or the proof
+ * that there is none (section 3.1.4.1, RFC 5155 section 7.2.7).  False if it does not fit. */
+static bool put_security(struct writer *w, const struct found *f, const struct node *cut)
+{
+	const struct rrset *ds = node_rrset(cut, TYPE_DS);
+
+	if (ds && !put_rrset(w, AUTHORITY, cut, ds, false))
+		return false;
+	if (!ds && f->snapshot->denial)
+		denial_no_data(w->r, f, cut, &w->proof);
+	return put_proofs(w);
 }
 
 /* A referral: NS of the cut, and glue (RFC 1034 4.3.2 step 3b, RFC 9471). */
@@ -197,7 +283,11 @@ static void put_referral(struct writer *w, const struct found *f, const struct n
 
 	if (!ns || !put_rrset(w, AUTHORITY, cut, ns, false))
 		return;
-	if (w->at - ns_at != ns->len)
+	size_t ns_len = w->at - ns_at;
+
+	if (w->dnssec && !put_security(w, f, cut))
+		return;
+	if (ns_len != signed_len(w, ns))
 		return; /* written in full, beyond 16 KiB: where the names stand is not known */
 	/* What is required first (section 3.1), then what helps (section 3.2). */
 	for (unsigned required = 2; required-- > 0;) {
@@ -220,11 +310,14 @@ static void put_negative(struct writer *w, const struct found *f)
 
 	if (!soa || !put_rrset(w, AUTHORITY, apex, soa, false))
 		return;
-	uint8_t *ttl = w->out + at + node_owner_len(apex) + 4;
-	uint32_t minimum = wire_read32(w->out + w->at - 4);
+	/* The owner is a pointer, or the root (CHAIN_MAX); signatures have the TTL of what they
+	 * cover (RFC 4034 section 3). */
+	uint8_t *fixed = w->out + at + node_owner_len(apex), *end = w->out + w->at;
+	uint32_t minimum = wire_read32(fixed + RR_FIXED + wire_read16(fixed + 8) - 4);
 
-	if (minimum < wire_read32(ttl))
-		wire_write32(ttl, minimum);
+	for (; fixed < end; fixed += RR_FIXED + wire_read16(fixed + 8) + node_owner_len(apex))
+		if (minimum < wire_read32(fixed + 4))
+			wire_write32(fixed + 4, minimum);
 }
 
 /* Go on with the name whose (compressed) form stands at out[at]; false when the
@@ -321,7 +414,7 @@ static bool put_all_signatures(struct writer *w, const struct node *n, bool expa
 	bool any = false;
 
 	for (unsigned i = 0; i < n->rrset_cnt; i++) {
-		if (!s[i].sig_cnt)
+		if (!s[i].sig_cnt || s[i].type == TYPE_NSEC3)
 			continue;
 		any = true;
 		if (!put_signatures(w, n, &s[i], expand))
@@ -337,13 +430,15 @@ static bool put_any(struct writer *w, const struct node *n, bool expand)
 	bool any = false;
 
 	for (unsigned i = 0; i < n->rrset_cnt; i++) {
+		if (s[i].type == TYPE_NSEC3)
+			continue;
 		if (s[i].rr_cnt) {
 			any = true;
 			if (!put_rrset(w, ANSWER, n, &s[i], expand) ||
 			    w->q->transport == TRANSPORT_UDP)
 				break;
 		}
-		if (s[i].sig_cnt && w->q->transport == TRANSPORT_TCP) {
+		if (s[i].sig_cnt && w->q->transport == TRANSPORT_TCP && !(w->dnssec && s[i].rr_cnt)) {
 			any = true;
 			if (!put_signatures(w, n, &s[i], expand))
 				break;
@@ -357,12 +452,16 @@ static bool put_any(struct writer *w, const struct node *n, bool expand)
 static bool put_data(struct writer *w, const struct found *f, const struct node *n, bool expand)
 {
 	uint16_t qtype = w->q->qtype;
-	const struct rrset *s = node_rrset(n, qtype);
+	/* NSEC3 records are not data of their owners (RFC 5155 section 7.2.8). */
+	const struct rrset *s = qtype == TYPE_NSEC3 ? NULL : node_rrset(n, qtype);
+	bool prove = w->dnssec && f->snapshot->denial;
 	size_t at = w->at;
 
+	if (expand && prove && (s || qtype == TYPE_ANY || qtype == TYPE_RRSIG || node_rrset(n, TYPE_CNAME)))
+		denial_wildcard(w->r, f, w->sname, &w->proof);
 	if (s) {
 		if (put_rrset(w, ANSWER, n, s, expand) && qtype == TYPE_NS && !expand &&
-		    w->at - at == s->len) {
+		    w->at - at == signed_len(w, s) && put_proofs(w)) {
 			/* Who asks for name servers needs their addresses next. */
 			const struct glue_ref *g = node_glue(n);
 
@@ -379,6 +478,10 @@ static bool put_data(struct writer *w, const struct found *f, const struct node 
 	s = qtype == TYPE_ANY ? NULL : node_rrset(n, TYPE_CNAME);
 	if (s)
 		return put_rrset(w, ANSWER, n, s, expand) && follow(w, at + node_owner_len(n) + RR_FIXED);
+	if (prove && expand)
+		denial_wildcard_no_data(w->r, f, w->sname, n, &w->proof);
+	else if (prove)
+		denial_no_data(w->r, f, n, &w->proof);
 	put_negative(w, f);
 	return false;
 }
@@ -417,6 +520,11 @@ static bool step(struct writer *w, ref hint)
 
 	const struct node *n = f.node;
 
+	if (n->flags & NODE_HIDDEN) {
+		/* RFC 5155 section 7.2.8: as if it did not exist. */
+		n = f.node = arena_at(w->r->map.base, f.snapshot->apex);
+		f.exact = false;
+	}
 	if (n->flags & NODE_BELOW) {
 		/* Occluded: only the cut or DNAME above it is seen. */
 		const uint8_t *wire = n->name;
@@ -448,6 +556,8 @@ static bool step(struct writer *w, ref hint)
 	if (wildcard)
 		return put_data(w, &f, wildcard, true);
 	w->rcode = RCODE_NXDOMAIN;
+	if (w->dnssec && f.snapshot->denial)
+		denial_no_name(w->r, &f, sname, &w->proof);
 	put_negative(w, &f);
 	return false;
 }
@@ -490,10 +600,12 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	w.limit = q->limit - (q->edns ? OPT_LEN : 0u);
 	memset(w.count, 0, sizeof(w.count));
 	w.aa = w.truncated = false;
+	w.dnssec = q->dnssec_ok;
 	w.rcode = RCODE_NOERROR;
 	w.sname = &q->qname;
 	w.hash = q->hash;
 	w.steps = 0;
+	w.proof.cnt = 0;
 	if (out != q->msg)
 		memcpy(out, q->msg, q->question_end);
 
@@ -501,6 +613,8 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 
 	while (step(&w, hint))
 		hint = 0;
+	if (w.proof.cnt && !w.truncated)
+		put_proofs(&w);
 
 	answer_header(q, out, w.rcode, w.aa);
 	if (w.truncated)

@@ -44,6 +44,7 @@ int db_create(struct db **out, uint64_t max, enum arena_huge huge)
 	if (err)
 		goto fail;
 	db->base = (uint8_t *)arena_head(db->arena);
+	db->nsec3_max = NSEC3_ITERATIONS_MAX;
 	db->bake = mmap(NULL, BAKE_MAX, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (db->bake == MAP_FAILED) {
@@ -91,6 +92,11 @@ void db_destroy(struct db *db)
 	munmap(db->bake, BAKE_MAX);
 	arena_destroy(db->arena);
 	free(db);
+}
+
+void db_nsec3_limit(struct db *db, unsigned iterations)
+{
+	db->nsec3_max = iterations;
 }
 
 int db_arena_fd(const struct db *db)

@@ -41,6 +41,11 @@ struct txn;
 int db_create(struct db **out, uint64_t max, enum arena_huge huge);
 void db_destroy(struct db *db);
 
+/* db_nsec3_limit - from the next txn_zone_put on, an NSEC3 chain of more iterations than
+ * this (at first 100) is not served: such a zone's negative answers go without proofs.  Each
+ * of them would cost a worker so many hashes (RFC 9276 section 2.3). */
+void db_nsec3_limit(struct db *db, unsigned iterations);
+
 /* db_arena_fd, db_status_fd - descriptors to pass to a reader process: the first
  * new and read-only (caller closes), the second the db's own (caller does not). */
 int db_arena_fd(const struct db *db);

@@ -280,7 +280,8 @@ static int settle(struct change *c, const struct snapshot *old, struct snapshot 
 		if (is)
 			content->records += (uint64_t)node_records(arena_at(base, is));
 		content->names += (is != 0) - (was != 0);
-		if (was && is)
+		err = stage_denial(t, c->apex, content, was, is);
+		if (!err && was && is)
 			err = stage_retire(&t->stage, was);
 		if (!err)
 			err = !is ? list_add(&t->removed, was) :
@@ -350,6 +351,8 @@ int txn_change(struct txn *t, const struct name *apex, const struct rrset_change
 	struct snapshot content = *old;
 	struct change c = { .t = t, .apex = apex, .zone = op.zone, .tree = old->tree };
 
+	t->chain = old->chain ? at(db, old->chain) : NULL;
+	t->chain_same = true;
 	records_init(&c.rs);
 	int err = change_all(&c, ch, cnt, check, arg);
 

@@ -14,6 +14,7 @@
 
 #include "db.h"
 #include "db_protocol.h"
+#include "nsec3.h"
 
 #define BAKE_MAX (UINT64_C(32) << 20) /* octets; see node_bake.  Only touched pages cost memory. */
 
@@ -50,6 +51,8 @@ struct txn {
 	ref settings;            /* new block, or 0 */
 	struct batch *batch;     /* when prepared: what the commit makes unreachable, */
 	bool *kept;              /* and which of `added` had a table slot set aside */
+	const struct nsec3_chain *chain; /* of the zone that is being staged, or NULL; */
+	bool chain_same;         /* standing nodes have hashes under it */
 };
 
 struct db {
@@ -65,6 +68,7 @@ struct db {
 	uint64_t retired;        /* refs in them */
 	struct txn txn;
 	bool open;
+	unsigned nsec3_max;      /* iterations */
 	struct node *bake;       /* BAKE_MAX octets */
 };
 
@@ -132,6 +136,26 @@ int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_sou
 
 /* stage_snapshot - the zone's new snapshot with this content, and op listed. */
 int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *content);
+
+/* db_denial.c */
+
+/* stage_chain - the zone that is staged next serves this NSEC3 chain (NULL: none); its
+ * parameters become content->chain, those of `old` if they say the same. */
+int stage_chain(struct txn *t, const struct snapshot *old, const struct nsec3_chain *c,
+		struct snapshot *content);
+
+/* stage_hashes - before a node is baked: has it hashes, and which.  hash has room for
+ * two. */
+void stage_hashes(const struct txn *t, struct node_source *src, const struct node *standing,
+		  uint8_t *hash);
+
+/* stage_denial_all - the zone's denial tree, made from all of its nodes in order.
+ * stage_denial - the same made from that of `old` and one name's change (0: no node):
+ * content->denial is changed. */
+int stage_denial_all(struct txn *t, const struct name *apex, struct snapshot *content,
+		     const ref *node, size_t cnt);
+int stage_denial(struct txn *t, const struct name *apex, struct snapshot *content, ref was,
+		 ref is);
 
 /* chain.c */
 

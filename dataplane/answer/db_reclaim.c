@@ -94,6 +94,12 @@ static int teardown_some(struct db *db, struct batch *b, size_t *room)
 
 	if (!err)
 		err = tree_retire(&s, tree);
+	const struct snapshot *last = at(db, atomic_load_explicit(&z->snapshot, memory_order_relaxed));
+
+	if (!err)
+		err = tree_retire(&s, last->denial);
+	if (!err && last->chain)
+		err = stage_retire(&s, last->chain);
 	if (!err)
 		err = stage_retire(&s, atomic_load_explicit(&z->snapshot, memory_order_relaxed));
 	if (!err)

@@ -106,6 +106,16 @@ static bool has_type(const struct record *rr, size_t cnt, uint16_t type)
 	return false;
 }
 
+/* Is there nothing but NSEC3 records and their signatures? */
+static bool only_proof(const struct record *rr, size_t cnt)
+{
+	for (size_t i = 0; i < cnt; i++)
+		if (rr[i].type != TYPE_NSEC3 &&
+		    !(rr[i].type == TYPE_RRSIG && wire_read16(rr[i].rdata) == TYPE_NSEC3))
+			return false;
+	return true;
+}
+
 void classify(struct node_source *src, bool apex, const struct node_class *parent)
 {
 	src->flags = apex ? NODE_APEX : 0;
@@ -123,6 +133,10 @@ void classify(struct node_source *src, bool apex, const struct node_class *paren
 			src->flags |= NODE_DNAME;
 		if (has_type(src->rr, src->rr_cnt, TYPE_CNAME))
 			src->flags |= NODE_CNAME;
+		/* NSEC3 records stand right below the apex (RFC 5155 section 3). */
+		if (parent && (parent->flags & NODE_APEX) &&
+		    has_type(src->rr, src->rr_cnt, TYPE_NSEC3))
+			src->flags |= NODE_PROOF | (only_proof(src->rr, src->rr_cnt) ? NODE_HIDDEN : 0);
 	}
 }
 
@@ -192,9 +206,11 @@ int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_sou
 	       ref standing, ref *out)
 {
 	struct db *db = t->db;
+	uint8_t hash[2 * NODE_HASH];
 
 	src->apex = apex->wire;
 	src->secret = arena_head(db->arena)->secret;
+	stage_hashes(t, src, standing ? at(db, standing) : NULL, hash);
 	size_t size = node_bake(db->bake, BAKE_MAX, src);
 
 	if (!size)
@@ -232,7 +248,7 @@ static int put_node(struct txn *t, const struct zone_op *op, const struct name *
 
 /* Go through the zone's new names and the standing tree side by side. */
 static int stage_names(struct txn *t, const struct zone_op *op, const struct name *apex,
-		       struct pending_list *l, ref *tree, ref *apex_node)
+		       struct pending_list *l, struct snapshot *content)
 {
 	struct db *db = t->db;
 	const struct snapshot *old = op->old ? at(db, op->old) : NULL;
@@ -240,6 +256,7 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 	ref standing = old ? tree_first(&it, db->base, old->tree) : 0;
 	size_t added = t->added.cnt, changed = t->changed.cnt, removed = t->removed.cnt;
 	ref *all = malloc(l->cnt * sizeof(*all));
+	ref *tree = &content->tree;
 	int err = all ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !err && i < l->cnt; i++) {
@@ -260,12 +277,14 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 		err = list_add(&t->removed, standing);
 	if (err)
 		goto out;
-	*apex_node = all[0];
+	content->apex = all[0];
 
 	/* Few changes share the old tree; many are cheaper as a new one. */
 	size_t changes = t->added.cnt - added + t->changed.cnt - changed + t->removed.cnt - removed;
 
-	if (old && changes < l->cnt / 8) {
+	bool few = old && changes < l->cnt / 8;
+
+	if (few) {
 		*tree = old->tree;
 		for (size_t i = removed; !err && i < t->removed.cnt; i++)
 			err = tree_remove(&t->stage, tree,
@@ -278,6 +297,24 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 		err = tree_build(&t->stage, tree, all, l->cnt);
 		if (!err && old)
 			err = tree_retire(&t->stage, old->tree);
+	}
+	if (err)
+		goto out;
+	if (few && t->chain_same) {
+		content->denial = old->denial;
+		for (size_t i = removed; !err && i < t->removed.cnt; i++)
+			err = stage_denial(t, apex, content, t->removed.ref[i], 0);
+		for (size_t i = changed; !err && i < t->changed.cnt; i++)
+			err = stage_denial(t, apex, content,
+					   tree_find(db->base, old->tree,
+						     ((struct node *)at(db, t->changed.ref[i]))->name),
+					   t->changed.ref[i]);
+		for (size_t i = added; !err && i < t->added.cnt; i++)
+			err = stage_denial(t, apex, content, 0, t->added.ref[i]);
+	} else {
+		err = old ? tree_retire(&t->stage, old->denial) : 0;
+		if (!err)
+			err = stage_denial_all(t, apex, content, all, l->cnt);
 	}
 out:
 	free(all);
@@ -314,6 +351,7 @@ int txn_zone_put(struct txn *t, const struct name *apex, const struct records *r
 	struct pending_list l = { 0 };
 	struct zone_op op = { .zone = zone_find(db, apex->wire, apex->len) };
 	struct snapshot content = { .serial = soa_serial(rs), .records = rs->cnt };
+	struct nsec3_param param;
 	int err;
 
 	if (op_touches(t, apex))
@@ -337,7 +375,10 @@ int txn_zone_put(struct txn *t, const struct name *apex, const struct records *r
 		memcpy(z->name, apex->wire, apex->len);
 	}
 	content.names = l.cnt;
-	err = stage_names(t, &op, apex, &l, &content.tree, &content.apex);
+	err = stage_chain(t, op.old ? at(db, op.old) : NULL,
+			  nsec3_choose(&param, rs, db->nsec3_max) ? &param.chain : NULL, &content);
+	if (!err)
+		err = stage_names(t, &op, apex, &l, &content);
 	if (!err)
 		err = stage_snapshot(t, &op, &content);
 out:
@@ -356,7 +397,11 @@ int txn_zone_drop(struct txn *t, const struct name *apex)
 		return -ENOENT;
 	op.old = atomic_load_explicit(&((struct zone *)at(db, op.zone))->snapshot,
 				      memory_order_relaxed);
-	return stage_snapshot(t, &op, &(struct snapshot){ 0 });
+
+	/* What is to be taken apart with the zone. */
+	const struct snapshot *old = at(db, op.old);
+
+	return stage_snapshot(t, &op, &(struct snapshot){ .denial = old->denial, .chain = old->chain });
 }
 
 int txn_settings(struct txn *t, const struct settings *s)

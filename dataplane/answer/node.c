@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "name_hash.h"
+#include "nsec3.h"
 #include "rrtype.h"
 #include "wire.h"
 
@@ -168,6 +169,28 @@ static size_t set_len(const struct record *rr, size_t cnt)
 	return n;
 }
 
+/* The hashes end where glue begins, which is 8-aligned. */
+static bool bake_hashes(struct node *buf, size_t cap, const struct node_source *src)
+{
+	size_t len = (src->flags & NODE_HASHED ? 2 * NODE_HASH : 0) +
+		     (src->flags & NODE_PROOF ? NODE_HASH : 0);
+	size_t end = (buf->size + len + 7) & ~(size_t)7;
+	uint8_t *p = (uint8_t *)buf + buf->size;
+
+	if (end > cap)
+		return false;
+	memset(p, 0, end - buf->size);
+	p = (uint8_t *)buf + end - len;
+	if (src->flags & NODE_PROOF) {
+		nsec3_decode(p, src->owner);
+		p += NODE_HASH;
+	}
+	if (src->flags & NODE_HASHED)
+		memcpy(p, src->hash, 2 * NODE_HASH);
+	buf->size = (uint32_t)end;
+	return true;
+}
+
 size_t node_bake(struct node *buf, size_t cap, const struct node_source *src)
 {
 	size_t owner_len = name_wire_len(src->owner);
@@ -252,6 +275,8 @@ size_t node_bake(struct node *buf, size_t cap, const struct node_source *src)
 		buf->size = (uint32_t)at;
 	}
 
+	if ((src->flags & (NODE_HASHED | NODE_PROOF)) && !bake_hashes(buf, cap, src))
+		return 0;
 	if (!(src->flags & (NODE_CUT | NODE_APEX)))
 		return buf->size;
 	const struct rrset *ns = node_rrset(buf, TYPE_NS);

@@ -4,7 +4,7 @@
  *
  * Layout of a node, one allocation:
  *
- *   struct node | name | struct rrset[rrset_cnt] | for each RRset: block, signatures, relocations | struct glue_ref[glue_cnt]
+ *   struct node | name | struct rrset[rrset_cnt] | for each RRset: block, signatures, relocations | hashes | struct glue_ref[glue_cnt]
  *
  * The block of an RRset is its RRs as they stand in the answer to a question for
  * exactly this owner: the owner as the pointer 0xc00c (the root as its one octet), names in the RDATA of the
@@ -45,6 +45,9 @@ enum node_flags {
 	NODE_CNAME = 1 << 4, /* has a CNAME */
 	NODE_WILDCARD_PARENT = 1 << 5, /* its child "*" exists (RFC 4592 2.1.1) */
 	NODE_PATH  = 1 << 6, /* of no zone: a name above an apex, kept to make the table prefix-closed */
+	NODE_HASHED = 1 << 7, /* its own NSEC3 hash and its wildcard's are among its hashes */
+	NODE_PROOF = 1 << 8, /* has NSEC3 records; the hash that its name spells is the first of its hashes */
+	NODE_HIDDEN = 1 << 9, /* has nothing else: no name of the zone (RFC 5155 7.2.8) */
 };
 
 struct rrset {
@@ -91,6 +94,8 @@ struct snapshot {
 	ref apex;       /* its node */
 	uint32_t serial;
 	uint64_t names, records;
+	ref denial;     /* tree of the owners of NSEC, or of the served chain's NSEC3; 0: unsigned */
+	ref chain;      /* struct nsec3_chain, or 0: NSEC */
 };
 
 struct zone {
@@ -124,6 +129,25 @@ static inline const struct glue_ref *node_glue(const struct node *n)
 	return (const struct glue_ref *)((const uint8_t *)n + n->size) - n->glue_cnt;
 }
 
+#define NODE_HASH 20 /* octets of a SHA-1 digest (RFC 5155 section 11) */
+
+/* The node's hashes: what it is in its zone's NSEC3 chain, if NODE_HASHED, and the
+ * decoded owner, if NODE_PROOF. */
+static inline const uint8_t *node_own_hash(const struct node *n)
+{
+	return (const uint8_t *)node_glue(n) - 2 * NODE_HASH;
+}
+
+static inline const uint8_t *node_wildcard_hash(const struct node *n)
+{
+	return (const uint8_t *)node_glue(n) - NODE_HASH;
+}
+
+static inline const uint8_t *node_proof_hash(const struct node *n)
+{
+	return (const uint8_t *)node_glue(n) - (n->flags & NODE_HASHED ? 3 : 1) * NODE_HASH;
+}
+
 /* node_rrset - the RRset of a type, or NULL; one that holds only signatures counts
  * as none. */
 static inline const struct rrset *node_rrset(const struct node *n, uint16_t type)
@@ -155,6 +179,7 @@ struct node_source {
 	uint8_t cover_labels;
 	const uint8_t *apex;         /* of its zone, for glue */
 	const uint8_t *secret;       /* ARENA_SECRET octets */
+	const uint8_t *hash;         /* its own and its wildcard's, if flags say NODE_HASHED */
 };
 
 /* node_bake - write the image of a node into buf[0..cap).  Returns its size in

@@ -8,25 +8,30 @@
 #include "name.h"
 #include "node.h"
 
-/* All tree nodes are 256 octets, so that churn reuses their memory exactly. */
-#define LEAF_MAX 60
-#define INNER_MAX 30
+/* Tree nodes of a kind have one size, so that churn reuses their memory exactly: 256
+ * octets, or 512 where keys stand beside the references. */
+#define NODE_SIZE 256
+#define KEYED_SIZE 512
 
 struct tree_node {
 	uint64_t version;     /* the transaction that may still change it */
 	uint16_t cnt;
-	uint16_t level;       /* 0: leaf */
+	uint8_t level;        /* 0: leaf */
+	uint8_t keyed;
 	uint32_t pad;
-	union {
-		ref node[LEAF_MAX];
-		struct {
-			ref child[INNER_MAX];
-			ref first[INNER_MAX]; /* the least node below child[i] */
-		};
-	};
+	/* uint64_t key[capacity], if keyed: the entry's key, or that of the least below it
+	 * ref item[capacity]: the zone's node, or the tree node below
+	 * ref first[capacity], unless a leaf: the least of the zone's nodes below */
+	ref body[];
 };
 
-static_assert(sizeof(struct tree_node) == 256, "tree nodes fill their size class");
+static_assert(sizeof(struct tree_node) == 16, "keys are aligned");
+
+/* An entry that is searched for or put; the key counts in keyed trees only. */
+struct entry {
+	uint64_t key;
+	const uint8_t *name;
+};
 
 static const struct tree_node *tn(const uint8_t *base, ref r)
 {
@@ -38,27 +43,47 @@ static const uint8_t *node_name(const uint8_t *base, ref r)
 	return ((const struct node *)arena_at(base, r))->name;
 }
 
+static unsigned size_of(const struct tree_node *t)
+{
+	return t->keyed ? KEYED_SIZE : NODE_SIZE;
+}
+
 static unsigned capacity(const struct tree_node *t)
 {
-	return t->level ? INNER_MAX : LEAF_MAX;
+	unsigned entry = (t->keyed ? sizeof(uint64_t) : 0) + sizeof(ref) * (t->level ? 2 : 1);
+
+	return (size_of(t) - (unsigned)sizeof(*t)) / entry;
 }
 
-/* The names a tree node is searched by. */
-static const ref *keys(const struct tree_node *t)
+static uint64_t *prefixes(const struct tree_node *t)
 {
-	return t->level ? t->first : t->node;
+	return t->keyed ? (uint64_t *)t->body : NULL;
 }
 
-/* Number of entries whose name is before `name`; *equal: is the next one it? */
+static ref *items(const struct tree_node *t)
+{
+	return (ref *)t->body + (t->keyed ? 2 * capacity(t) : 0);
+}
+
+/* The nodes by whose names a tree node is searched. */
+static ref *keys(const struct tree_node *t)
+{
+	return items(t) + (t->level ? capacity(t) : 0);
+}
+
+/* Number of entries that are before e; *equal: is the next one it? */
 static unsigned lower_bound(const uint8_t *base, const struct tree_node *t,
-			    const uint8_t *name, bool *equal)
+			    const struct entry *e, bool *equal)
 {
+	const uint64_t *prefix = prefixes(t);
+	const ref *key = keys(t);
 	unsigned lo = 0, hi = t->cnt;
 
 	*equal = false;
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
-		int c = name_cmp(node_name(base, keys(t)[mid]), name);
+		int c = prefix && prefix[mid] != e->key ? (prefix[mid] < e->key ? -1 : 1)
+							: name_cmp(node_name(base, key[mid]), e->name);
 
 		if (c < 0) {
 			lo = mid + 1;
@@ -71,17 +96,18 @@ static unsigned lower_bound(const uint8_t *base, const struct tree_node *t,
 }
 
 /* The child of an inner node to descend into: the last that begins at or before
- * the name, else the first. */
-static unsigned child_for(const uint8_t *base, const struct tree_node *t, const uint8_t *name)
+ * the entry, else the first. */
+static unsigned child_for(const uint8_t *base, const struct tree_node *t, const struct entry *e)
 {
 	bool equal;
-	unsigned i = lower_bound(base, t, name, &equal);
+	unsigned i = lower_bound(base, t, e, &equal);
 
 	return equal || i == 0 ? i : i - 1;
 }
 
 ref tree_find(const uint8_t *base, ref root, const uint8_t *name)
 {
+	const struct entry e = { .name = name };
 	bool equal;
 
 	if (!root)
@@ -89,10 +115,61 @@ ref tree_find(const uint8_t *base, ref root, const uint8_t *name)
 	const struct tree_node *t = tn(base, root);
 
 	while (t->level)
-		t = tn(base, t->child[child_for(base, t, name)]);
-	unsigned i = lower_bound(base, t, name, &equal);
+		t = tn(base, items(t)[child_for(base, t, &e)]);
+	unsigned i = lower_bound(base, t, &e, &equal);
 
-	return equal ? t->node[i] : 0;
+	return equal ? items(t)[i] : 0;
+}
+
+ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const void *what,
+	       bool *equal)
+{
+	*equal = false;
+	while (root) {
+		const struct tree_node *t = tn(base, root);
+		const uint64_t *prefix = (const uint64_t *)t->body;
+		unsigned lo = 0, n = t->cnt; /* entries before lo are at or before `what` */
+
+		while (n > 0) {
+			unsigned half = (n + 1) / 2, mid = lo + half - 1;
+
+			if (prefix[mid] < key) {
+				lo += half;
+				n -= half;
+			} else if (prefix[mid] > key) {
+				n = half - 1;
+			} else {
+				int c = cmp(arena_at(base, keys(t)[mid]), what);
+
+				*equal |= c == 0;
+				if (c <= 0) {
+					lo += half;
+					n -= half;
+				} else {
+					n = half - 1;
+				}
+			}
+		}
+		if (lo == 0)
+			return 0;
+		if (t->level == 0)
+			return items(t)[lo - 1];
+		root = items(t)[lo - 1];
+	}
+	return 0;
+}
+
+ref tree_last(const uint8_t *base, ref root)
+{
+	const struct tree_node *t;
+
+	do {
+		if (!root)
+			return 0;
+		t = tn(base, root);
+		root = items(t)[t->cnt - 1];
+	} while (t->level);
+	return root;
 }
 
 /* Go down the left edge from the iterator's lowest level to a leaf. */
@@ -103,8 +180,8 @@ static ref descend(struct tree_iter *it)
 		unsigned i = it->level[it->depth - 1].index;
 
 		if (t->level == 0)
-			return t->node[i];
-		it->level[it->depth].at = t->child[i];
+			return items(t)[i];
+		it->level[it->depth].at = items(t)[i];
 		it->level[it->depth].index = 0;
 		it->depth++;
 	}
@@ -135,6 +212,7 @@ ref tree_first(struct tree_iter *it, const uint8_t *base, ref root)
 
 ref tree_seek(struct tree_iter *it, const uint8_t *base, ref root, const uint8_t *name)
 {
+	const struct entry e = { .name = name };
 	bool equal;
 
 	it->base = base;
@@ -143,9 +221,9 @@ ref tree_seek(struct tree_iter *it, const uint8_t *base, ref root, const uint8_t
 		const struct tree_node *t = tn(base, root);
 
 		it->level[it->depth].at = root;
-		it->level[it->depth].index = t->level ? child_for(base, t, name)
-						      : lower_bound(base, t, name, &equal);
-		root = t->level ? t->child[it->level[it->depth].index] : 0;
+		it->level[it->depth].index = t->level ? child_for(base, t, &e)
+						      : lower_bound(base, t, &e, &equal);
+		root = t->level ? items(t)[it->level[it->depth].index] : 0;
 		it->depth++;
 	}
 	return settle(it);
@@ -161,9 +239,9 @@ ref tree_next(struct tree_iter *it)
 
 /* ---- writer ---- */
 
-static int new_tree_node(struct stage *s, unsigned level, ref *r)
+static int new_tree_node(struct stage *s, unsigned level, bool keyed, ref *r)
 {
-	int err = stage_alloc(s, sizeof(struct tree_node), r);
+	int err = stage_alloc(s, keyed ? KEYED_SIZE : NODE_SIZE, r);
 
 	if (err)
 		return err;
@@ -171,7 +249,8 @@ static int new_tree_node(struct stage *s, unsigned level, ref *r)
 
 	t->version = s->version;
 	t->cnt = 0;
-	t->level = (uint16_t)level;
+	t->level = (uint8_t)level;
+	t->keyed = keyed;
 	t->pad = 0;
 	return 0;
 }
@@ -183,13 +262,13 @@ static int own(struct stage *s, ref *r, struct tree_node **out)
 
 	if (old->version != s->version) {
 		ref copy;
-		int err = stage_alloc(s, sizeof(*old), &copy);
+		int err = stage_alloc(s, size_of(old), &copy);
 
 		if (!err)
 			err = stage_retire(s, *r);
 		if (err)
 			return err;
-		memcpy((void *)arena_at(s->base, copy), old, sizeof(*old));
+		memcpy((void *)arena_at(s->base, copy), old, size_of(old));
 		*r = copy;
 		((struct tree_node *)arena_at(s->base, copy))->version = s->version;
 	}
@@ -197,57 +276,68 @@ static int own(struct stage *s, ref *r, struct tree_node **out)
 	return 0;
 }
 
-static void insert_at(struct tree_node *t, unsigned i, ref item, ref first)
+/* Move the entries [i, cnt) of `from` to `to`, where the first of them becomes entry j. */
+static void move_entries(struct tree_node *to, unsigned j, const struct tree_node *from, unsigned i)
 {
-	unsigned after = t->cnt - i;
+	unsigned n = from->cnt - i;
 
-	if (t->level) {
-		memmove(&t->child[i + 1], &t->child[i], after * sizeof(ref));
-		memmove(&t->first[i + 1], &t->first[i], after * sizeof(ref));
-		t->child[i] = item;
-		t->first[i] = first;
-	} else {
-		memmove(&t->node[i + 1], &t->node[i], after * sizeof(ref));
-		t->node[i] = item;
-	}
+	if (from->keyed)
+		memmove(prefixes(to) + j, prefixes(from) + i, n * sizeof(uint64_t));
+	memmove(items(to) + j, items(from) + i, n * sizeof(ref));
+	if (from->level)
+		memmove(keys(to) + j, keys(from) + i, n * sizeof(ref));
+}
+
+static void insert_at(struct tree_node *t, unsigned i, ref item, ref first, uint64_t key)
+{
+	move_entries(t, i + 1, t, i);
+	if (t->keyed)
+		prefixes(t)[i] = key;
+	items(t)[i] = item;
+	if (t->level)
+		keys(t)[i] = first;
 	t->cnt++;
+}
+
+/* Insert a whole tree node into one of the level above. */
+static void insert_child(struct stage *s, struct tree_node *t, unsigned i, ref child)
+{
+	const struct tree_node *c = tn(s->base, child);
+
+	insert_at(t, i, child, keys(c)[0], c->keyed ? prefixes(c)[0] : 0);
+}
+
+/* The least entry below child i may be another one now. */
+static void update_first(struct stage *s, struct tree_node *t, unsigned i)
+{
+	const struct tree_node *c = tn(s->base, items(t)[i]);
+
+	keys(t)[i] = keys(c)[0];
+	if (t->keyed)
+		prefixes(t)[i] = prefixes(c)[0];
 }
 
 static void remove_at(struct tree_node *t, unsigned i)
 {
-	unsigned after = t->cnt - i - 1u;
-
-	if (t->level) {
-		memmove(&t->child[i], &t->child[i + 1], after * sizeof(ref));
-		memmove(&t->first[i], &t->first[i + 1], after * sizeof(ref));
-	} else {
-		memmove(&t->node[i], &t->node[i + 1], after * sizeof(ref));
-	}
+	move_entries(t, i, t, i + 1);
 	t->cnt--;
 }
 
 /* Move the entries of `from` beginning with index i to the end of `to`. */
 static void move_tail(struct tree_node *to, struct tree_node *from, unsigned i)
 {
-	unsigned n = from->cnt - i;
-
-	if (from->level) {
-		memcpy(&to->child[to->cnt], &from->child[i], n * sizeof(ref));
-		memcpy(&to->first[to->cnt], &from->first[i], n * sizeof(ref));
-	} else {
-		memcpy(&to->node[to->cnt], &from->node[i], n * sizeof(ref));
-	}
-	to->cnt = (uint16_t)(to->cnt + n);
+	move_entries(to, to->cnt, from, i);
+	to->cnt = (uint16_t)(to->cnt + from->cnt - i);
 	from->cnt = (uint16_t)i;
 }
 
 /* Insert into a node of ours; when it is full, its upper half goes to *split. */
 static int insert_or_split(struct stage *s, struct tree_node *t, unsigned i, ref item,
-			   ref first, ref *split)
+			   ref first, uint64_t key, ref *split)
 {
 	*split = 0;
 	if (t->cnt == capacity(t)) {
-		int err = new_tree_node(s, t->level, split);
+		int err = new_tree_node(s, t->level, t->keyed, split);
 
 		if (err)
 			return err;
@@ -261,11 +351,11 @@ static int insert_or_split(struct stage *s, struct tree_node *t, unsigned i, ref
 			i -= at;
 		}
 	}
-	insert_at(t, i, item, first);
+	insert_at(t, i, item, first, key);
 	return 0;
 }
 
-static int put_below(struct stage *s, ref *at, ref node, const uint8_t *name, ref *split)
+static int put_below(struct stage *s, ref *at, ref node, const struct entry *e, ref *split)
 {
 	struct tree_node *t;
 	bool equal;
@@ -275,84 +365,97 @@ static int put_below(struct stage *s, ref *at, ref node, const uint8_t *name, re
 	if (err)
 		return err;
 	if (t->level == 0) {
-		unsigned i = lower_bound(s->base, t, name, &equal);
+		unsigned i = lower_bound(s->base, t, e, &equal);
 
 		if (equal) {
-			t->node[i] = node;
+			items(t)[i] = node;
 			return 0;
 		}
-		return insert_or_split(s, t, i, node, node, split);
+		return insert_or_split(s, t, i, node, node, e->key, split);
 	}
 
-	unsigned i = child_for(s->base, t, name);
+	unsigned i = child_for(s->base, t, e);
 	ref child_split;
 
-	err = put_below(s, &t->child[i], node, name, &child_split);
+	err = put_below(s, &items(t)[i], node, e, &child_split);
 	if (err)
 		return err;
-	t->first[i] = keys(tn(s->base, t->child[i]))[0];
+	update_first(s, t, i);
 	if (!child_split)
 		return 0;
-	return insert_or_split(s, t, i + 1, child_split,
-			       keys(tn(s->base, child_split))[0], split);
+	const struct tree_node *c = tn(s->base, child_split);
+
+	return insert_or_split(s, t, i + 1, child_split, keys(c)[0],
+			       c->keyed ? prefixes(c)[0] : 0, split);
 }
 
-int tree_put(struct stage *s, ref *root, ref node)
+static int put(struct stage *s, ref *root, bool keyed, uint64_t key, ref node)
 {
+	const struct entry e = { key, node_name(s->base, node) };
 	ref split;
 	int err;
 
 	if (!*root) {
-		err = new_tree_node(s, 0, root);
+		err = new_tree_node(s, 0, keyed, root);
 		if (err)
 			return err;
 	}
-	err = put_below(s, root, node, node_name(s->base, node), &split);
+	err = put_below(s, root, node, &e, &split);
 	if (err || !split)
 		return err;
 
 	ref top;
 
-	err = new_tree_node(s, tn(s->base, *root)->level + 1u, &top);
+	err = new_tree_node(s, tn(s->base, *root)->level + 1u, keyed, &top);
 	if (err)
 		return err;
 	struct tree_node *t = (struct tree_node *)arena_at(s->base, top);
 
-	insert_at(t, 0, *root, keys(tn(s->base, *root))[0]);
-	insert_at(t, 1, split, keys(tn(s->base, split))[0]);
+	insert_child(s, t, 0, *root);
+	insert_child(s, t, 1, split);
 	*root = top;
 	return 0;
+}
+
+int tree_put(struct stage *s, ref *root, ref node)
+{
+	return put(s, root, false, 0, node);
+}
+
+int tree_put_keyed(struct stage *s, ref *root, uint64_t key, ref node)
+{
+	return put(s, root, true, key, node);
 }
 
 /* Join child i of t with a neighbour where both fit in one with room to spare. */
 static int join_small(struct stage *s, struct tree_node *t, unsigned i)
 {
-	const struct tree_node *child = tn(s->base, t->child[i]);
+	const struct tree_node *child = tn(s->base, items(t)[i]);
 
 	if (child->cnt > capacity(child) / 4 || t->cnt < 2)
 		return 0;
 	unsigned left = i ? i - 1 : i;
 
-	if (tn(s->base, t->child[left])->cnt + tn(s->base, t->child[left + 1])->cnt >
+	if (tn(s->base, items(t)[left])->cnt + tn(s->base, items(t)[left + 1])->cnt >
 	    (int)capacity(child) * 3 / 4)
 		return 0;
 
 	struct tree_node *a, *b;
-	int err = own(s, &t->child[left], &a);
+	int err = own(s, &items(t)[left], &a);
 
 	if (!err)
-		err = own(s, &t->child[left + 1], &b);
+		err = own(s, &items(t)[left + 1], &b);
 	if (!err)
-		err = stage_retire(s, t->child[left + 1]);
+		err = stage_retire(s, items(t)[left + 1]);
 	if (err)
 		return err;
 	move_tail(a, b, 0);
-	t->first[left] = keys(a)[0];
+	update_first(s, t, left);
 	remove_at(t, left + 1);
 	return 0;
 }
 
-static int remove_below(struct stage *s, ref *at, const uint8_t *name)
+static int remove_below(struct stage *s, ref *at, const struct entry *e)
 {
 	struct tree_node *t;
 	bool equal;
@@ -361,32 +464,30 @@ static int remove_below(struct stage *s, ref *at, const uint8_t *name)
 	if (err)
 		return err;
 	if (t->level == 0) {
-		unsigned i = lower_bound(s->base, t, name, &equal);
+		unsigned i = lower_bound(s->base, t, e, &equal);
 
 		if (equal)
 			remove_at(t, i);
 		return 0;
 	}
 
-	unsigned i = child_for(s->base, t, name);
+	unsigned i = child_for(s->base, t, e);
 
-	err = remove_below(s, &t->child[i], name);
+	err = remove_below(s, &items(t)[i], e);
 	if (err)
 		return err;
-	if (tn(s->base, t->child[i])->cnt == 0) {
-		err = stage_retire(s, t->child[i]);
+	if (tn(s->base, items(t)[i])->cnt == 0) {
+		err = stage_retire(s, items(t)[i]);
 		remove_at(t, i);
 		return err;
 	}
-	t->first[i] = keys(tn(s->base, t->child[i]))[0];
+	update_first(s, t, i);
 	return join_small(s, t, i);
 }
 
-int tree_remove(struct stage *s, ref *root, const uint8_t *name)
+static int take_out(struct stage *s, ref *root, const struct entry *e)
 {
-	if (!tree_find(s->base, *root, name))
-		return 0;
-	int err = remove_below(s, root, name);
+	int err = remove_below(s, root, e);
 
 	if (err)
 		return err;
@@ -396,13 +497,23 @@ int tree_remove(struct stage *s, ref *root, const uint8_t *name)
 		if (t->cnt > (t->level ? 1 : 0))
 			return 0;
 		err = stage_retire(s, *root);
-		*root = t->level ? t->child[0] : 0;
+		*root = t->level ? items(t)[0] : 0;
 		if (err || !*root)
 			return err;
 	}
 }
 
-int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt)
+int tree_remove(struct stage *s, ref *root, const uint8_t *name)
+{
+	return tree_find(s->base, *root, name) ? take_out(s, root, &(struct entry){ .name = name }) : 0;
+}
+
+int tree_remove_keyed(struct stage *s, ref *root, uint64_t key, const uint8_t *name)
+{
+	return *root ? take_out(s, root, &(struct entry){ key, name }) : 0;
+}
+
+static int build(struct stage *s, ref *root, const uint64_t *key, const ref *node, size_t cnt)
 {
 	/* The right edge of the tree under construction, one node a level. */
 	ref edge[TREE_DEPTH] = { 0 };
@@ -412,6 +523,7 @@ int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt)
 	*root = 0;
 	for (size_t i = 0; i < cnt; i++) {
 		ref item = node[i], first = node[i];
+		uint64_t k = key ? key[i] : 0;
 
 		for (unsigned l = 0;; l++) {
 			assert(l < TREE_DEPTH);
@@ -419,10 +531,10 @@ int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt)
 
 			/* A little room is left for later changes. */
 			if (t && t->cnt < capacity(t) - capacity(t) / 10) {
-				insert_at(t, t->cnt, item, first);
+				insert_at(t, t->cnt, item, first, k);
 				break;
 			}
-			err = new_tree_node(s, l, &edge[l]);
+			err = new_tree_node(s, l, key != NULL, &edge[l]);
 			if (err)
 				return err;
 			struct tree_node *fresh = (struct tree_node *)arena_at(s->base, edge[l]);
@@ -432,22 +544,31 @@ int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt)
 			if (t && l + 1 == levels) { /* the first split of the top level */
 				ref left = (ref)(((const uint8_t *)t - s->base) / ARENA_UNIT);
 
-				err = new_tree_node(s, l + 1, &edge[l + 1]);
+				err = new_tree_node(s, l + 1, key != NULL, &edge[l + 1]);
 				if (err)
 					return err;
 				levels++;
-				insert_at((struct tree_node *)arena_at(s->base, edge[l + 1]), 0,
-					  left, keys(t)[0]);
+				insert_child(s, (struct tree_node *)arena_at(s->base, edge[l + 1]), 0,
+					     left);
 			}
-			insert_at(fresh, 0, item, first);
+			insert_at(fresh, 0, item, first, k);
 			if (levels == l + 1)
 				break;
 			item = edge[l];
-			first = keys(fresh)[0];
 		}
 	}
 	*root = levels ? edge[levels - 1] : 0;
 	return 0;
+}
+
+int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt)
+{
+	return build(s, root, NULL, node, cnt);
+}
+
+int tree_build_keyed(struct stage *s, ref *root, const uint64_t *key, const ref *node, size_t cnt)
+{
+	return build(s, root, key, node, cnt);
 }
 
 int tree_retire(struct stage *s, ref root)
@@ -458,7 +579,7 @@ int tree_retire(struct stage *s, ref root)
 
 	if (t->level) {
 		for (unsigned i = 0; i < t->cnt; i++) {
-			int err = tree_retire(s, t->child[i]);
+			int err = tree_retire(s, items(t)[i]);
 
 			if (err)
 				return err;

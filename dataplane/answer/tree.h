@@ -7,6 +7,10 @@
  * rest is shared.  The root 0 is the empty tree.  The leaves hold references to
  * struct node (node.h), in canonical order (RFC 4034 section 6.1).
  *
+ * A keyed tree also keeps a 64-bit key beside each reference, in the order of the names (equal
+ * keys are told apart by name), so that a search touches few nodes but those it finds.
+ * denial.h has such trees, whose owners alone it holds.
+ *
  * Readers need nothing but the root and that its version is not reclaimed.
  */
 #ifndef POLLUX_TREE_H
@@ -15,6 +19,7 @@
 #include <stdbool.h>
 
 #include "arena.h"
+#include "node.h"
 #include "stage.h"
 
 #define TREE_DEPTH 12 /* levels: far more than 2^32 nodes can fill */
@@ -35,6 +40,17 @@ ref tree_first(struct tree_iter *it, const uint8_t *base, ref root);
 ref tree_seek(struct tree_iter *it, const uint8_t *base, ref root, const uint8_t *name);
 ref tree_next(struct tree_iter *it);
 
+/* Compares a node with what is searched: <0 when it is before it, 0, >0. */
+typedef int (*tree_cmp)(const struct node *n, const void *what);
+
+/* tree_floor - in a keyed tree, the last node at or before `what`, whose key is given; 0 if
+ * all are after it.  *equal: is it `what` itself?  cmp is called for equal keys only. */
+ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const void *what,
+	       bool *equal);
+
+/* tree_last - the last node, or 0. */
+ref tree_last(const uint8_t *base, ref root);
+
 /* tree_put - make *root hold `node` under its name, instead of what was there.
  * tree_remove - remove the name if it is there.
  * tree_build - a new tree of cnt nodes in canonical order.
@@ -44,5 +60,10 @@ int tree_put(struct stage *s, ref *root, ref node);
 int tree_remove(struct stage *s, ref *root, const uint8_t *name);
 int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt);
 int tree_retire(struct stage *s, ref root);
+
+/* The same for keyed trees. */
+int tree_put_keyed(struct stage *s, ref *root, uint64_t key, ref node);
+int tree_remove_keyed(struct stage *s, ref *root, uint64_t key, const uint8_t *name);
+int tree_build_keyed(struct stage *s, ref *root, const uint64_t *key, const ref *node, size_t cnt);
 
 #endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "denial.h"
+
+#include "denial_key.h"
+#include "rrtype.h"
+
+static void add(struct proof *p, const struct node *n, uint16_t type)
+{
+	const struct rrset *s = n ? node_rrset(n, type) : NULL;
+
+	if (!s)
+		return;
+	for (unsigned i = 0; i < p->cnt; i++)
+		if (p->item[i].node == n)
+			return;
+	if (p->cnt < PROOF_MAX) {
+		p->item[p->cnt].node = n;
+		p->item[p->cnt++].set = s;
+	}
+}
+
+/* ---- NSEC ---- */
+
+static int cmp_name(const struct node *n, const void *name)
+{
+	return name_cmp(n->name, name);
+}
+
+/* The NSEC of the last name that has one, at or before this one. */
+static void cover_name(const struct reader *r, const struct found *f, const uint8_t *name,
+		       unsigned labels, struct proof *p)
+{
+	const uint8_t *base = r->map.base;
+	bool equal;
+	ref at = tree_floor(base, f->snapshot->denial,
+			    denial_name_key(name, labels - f->zone->labels), cmp_name, name, &equal);
+
+	if (at)
+		add(p, arena_at(base, at), TYPE_NSEC);
+}
+
+/* The NSEC of a node (RFC 4035 section 3.1.3.1), or, of an empty non-terminal, the one
+ * before it, whose next name is below it. */
+static void match_name(const struct reader *r, const struct found *f, const struct node *n,
+		       struct proof *p)
+{
+	if (node_rrset(n, TYPE_NSEC))
+		add(p, n, TYPE_NSEC);
+	else
+		cover_name(r, f, n->name, n->labels, p);
+}
+
+/* ---- NSEC3 ---- */
+
+static int cmp_hash(const struct node *n, const void *hash)
+{
+	return memcmp(node_proof_hash(n), hash, NSEC3_HASH);
+}
+
+/* The node whose NSEC3 matches the hash (*match) or covers it: the one before, and before
+ * the first the last (RFC 5155 section 1.3, "cover"). */
+static const struct node *hash_floor(const struct reader *r, const struct found *f,
+				     const uint8_t *hash, bool *match)
+{
+	const uint8_t *base = r->map.base;
+	ref at = tree_floor(base, f->snapshot->denial, denial_hash_key(hash), cmp_hash, hash, match);
+
+	if (!at)
+		at = tree_last(base, f->snapshot->denial);
+	return at ? arena_at(base, at) : NULL;
+}
+
+static void cover_hash(const struct reader *r, const struct found *f, const uint8_t *hash,
+		       struct proof *p)
+{
+	bool match;
+
+	add(p, hash_floor(r, f, hash, &match), TYPE_NSEC3);
+}
+
+/* The NSEC3 that matches a node, to the proof; false if it has none (opt-out). */
+static bool match_hash(const struct reader *r, const struct found *f, const struct node *n,
+		       struct proof *p)
+{
+	bool match = false;
+	const struct node *at = n->flags & NODE_HASHED ? hash_floor(r, f, node_own_hash(n), &match)
+						       : NULL;
+
+	if (match)
+		add(p, at, TYPE_NSEC3);
+	return match;
+}
+
+static const struct node *parent_of(const struct reader *r, const struct found *f,
+				    const struct node *n)
+{
+	size_t label = 1u + n->name[0], len = n->name_len - label;
+
+	return find_in_zone(r, f->zone, name_hash(arena_map_head(&r->map)->secret,
+						  n->name + label, len), n->name + label, len);
+}
+
+static const struct nsec3_chain *chain_of(const struct reader *r, const struct found *f)
+{
+	return arena_at(r->map.base, f->snapshot->chain);
+}
+
+/* The closest encloser proof (section 7.2.1) for `name`, n being its closest encloser, or the
+ * closest provable encloser: at a span that opts out, n itself and names above it may
+ * have no NSEC3 (section 7.2.4).  Returns the encloser that is proved; NULL if a chain
+ * has gaps up to the apex. */
+static const struct node *prove_encloser(const struct reader *r, const struct found *f,
+					 const struct node *n, const struct name *name,
+					 struct proof *p)
+{
+	const struct node *closer = NULL; /* one label below n, where that exists */
+	uint8_t hash[NSEC3_HASH];
+
+	while (!match_hash(r, f, n, p)) {
+		if (n->flags & NODE_APEX)
+			return NULL;
+		closer = n;
+		n = parent_of(r, f, n);
+		if (!n)
+			return NULL;
+	}
+	if (closer && closer->flags & NODE_HASHED) {
+		cover_hash(r, f, node_own_hash(closer), p);
+	} else {
+		const uint8_t *next = name->wire + name_suffix(name, n->labels + 1u);
+
+		nsec3_hash(chain_of(r, f), next, (size_t)(name->wire + name->len - next), hash);
+		cover_hash(r, f, hash, p);
+	}
+	return n;
+}
+
+/* ---- both ---- */
+
+void denial_no_data(const struct reader *r, const struct found *f, const struct node *n,
+		    struct proof *p)
+{
+	struct name name;
+
+	if (!f->snapshot->chain) {
+		match_name(r, f, n, p);
+	} else if (!match_hash(r, f, n, p) && !(n->flags & NODE_APEX)) {
+		/* Section 7.2.4; also an empty non-terminal above insecure delegations. */
+		name_from_wire(&name, n->name, NAME_MAX_LEN);
+		prove_encloser(r, f, n, &name, p);
+	}
+}
+
+void denial_no_name(const struct reader *r, const struct found *f, const struct name *name,
+		    struct proof *p)
+{
+	const struct node *n = f->node;
+
+	if (!f->snapshot->chain) {
+		/* RFC 4035 section 3.1.3.2. */
+		uint8_t wildcard[2 + NAME_MAX_LEN];
+
+		cover_name(r, f, name->wire, name->labels, p);
+		wildcard[0] = 1;
+		wildcard[1] = '*';
+		memcpy(wildcard + 2, n->name, n->name_len);
+		cover_name(r, f, wildcard, n->labels + 1u, p);
+		return;
+	}
+	/* RFC 5155 section 7.2.2. */
+	n = prove_encloser(r, f, n, name, p);
+	if (n)
+		cover_hash(r, f, node_wildcard_hash(n), p);
+}
+
+void denial_wildcard(const struct reader *r, const struct found *f, const struct name *name,
+		     struct proof *p)
+{
+	uint8_t hash[NSEC3_HASH];
+
+	if (!f->snapshot->chain) {
+		cover_name(r, f, name->wire, name->labels, p); /* RFC 4035 section 3.1.3.3 */
+		return;
+	}
+	/* RFC 5155 section 7.2.6: the encloser is known from the signature's labels. */
+	const uint8_t *next = name->wire + name_suffix(name, f->node->labels + 1u);
+
+	nsec3_hash(chain_of(r, f), next, (size_t)(name->wire + name->len - next), hash);
+	cover_hash(r, f, hash, p);
+}
+
+void denial_wildcard_no_data(const struct reader *r, const struct found *f,
+			     const struct name *name, const struct node *n, struct proof *p)
+{
+	if (!f->snapshot->chain) {
+		/* RFC 4035 section 3.1.3.4. */
+		cover_name(r, f, name->wire, name->labels, p);
+		match_name(r, f, n, p);
+		return;
+	}
+	/* RFC 5155 section 7.2.5. */
+	prove_encloser(r, f, f->node, name, p);
+	match_hash(r, f, n, p);
+}

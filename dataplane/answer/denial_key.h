@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* denial_key.h - the keys of denial trees (denial.h), alike for writer and readers. */
+#ifndef POLLUX_DENIAL_KEY_H
+#define POLLUX_DENIAL_KEY_H
+
+#include "name.h"
+#include "wire.h"
+
+/* denial_hash_key - of an NSEC3 hash: its first eight octets. */
+static inline uint64_t denial_hash_key(const uint8_t *hash)
+{
+	return (uint64_t)wire_read32(hash) << 32 | wire_read32(hash + 4);
+}
+
+/* denial_name_key - of a folded name of `labels` labels (127 at most) beyond the apex's: the
+ * first eight octets of what name_key writes for them. */
+static inline uint64_t denial_name_key(const uint8_t *wire, unsigned labels)
+{
+	const uint8_t *label[NAME_MAX_LABELS];
+	uint64_t key = 0;
+	int shift = 64; /* bits of the key that are left */
+
+	for (unsigned i = 0; i < labels; i++, wire += 1 + *wire)
+		label[i] = wire;
+	while (labels > 0 && shift > 0) {
+		const uint8_t *l = label[--labels];
+
+		for (unsigned i = 1; i <= l[0] && shift > 0; i++) {
+			uint8_t c = l[i];
+
+			if (c <= 1) { /* 0 ends labels: these two become 1 1 and 1 2 */
+				key |= UINT64_C(1) << (shift -= 8);
+				c++;
+				if (!shift)
+					break;
+			}
+			key |= (uint64_t)c << (shift -= 8);
+		}
+		shift -= 8;
+	}
+	return key;
+}
+
+#endif
