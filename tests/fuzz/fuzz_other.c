@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct serve *start(void)
 {
 	static struct serve serve;
-	struct db *db;
+	static struct db *db; /* for the whole run */
 	unsigned slot;
 
 	if (db_create(&db, UINT64_C(16) << 20, ARENA_HUGE_NO) ||
