@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "control/zone/zonefile.h"
 #include "dataplane/common/log.h"
@@ -318,10 +317,7 @@ static int read_zone(struct job *j, struct records *rs, const struct name *domai
 		snprintf(j->text, ZONES_TEXT, "%s", faults.text);
 	else
 		explain(error, j->text);
-	if (error == -EINVAL || error == -ENOMEM)
-		return error;
-	/* A file that it includes is missing: that is the zone's fault. */
-	return access(file, R_OK) == 0 ? -EINVAL : -EIO;
+	return error == -EINVAL || error == -ENOMEM ? error : -EIO;
 }
 
 /* Reads the zone's file and publishes it.  On failure what stood stays. */

@@ -48,7 +48,7 @@ struct zones;
 /* How a job went.  All of it is the manager's and there only during the call. */
 struct zones_result {
 	int error;          /* 0; -EEXIST, -ENOENT (no such zone), -EINVAL (bad zone), -ENOSPC
-	                     * (arena full), -EIO (the file cannot be read), -ENOMEM,
+	                     * (arena full), -EIO (a file cannot be read), -ENOMEM,
 	                     * -ECANCELED (the manager stops) */
 	const char *text;   /* a sentence for people */
 	char *const *fault; /* "FILE:LINE: cause" of bad zones */

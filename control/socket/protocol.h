@@ -75,7 +75,7 @@
  *      no-such-zone     the zone is not configured (or, for zone-read, not loaded)
  *      no-such-name     the zone does not have that name
  *      zone-exists      zone-add of a zone that is there
- *      cannot-read      the zone's file cannot be read
+ *      cannot-read      the zone's file, or one that it includes, cannot be read
  *      bad-zone         the zone's file was read and is refused
  *      table-full       no room for the change; nothing changed
  *      internal         our fault; the log tells more
