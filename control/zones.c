@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "control/zone/zonefile.h"
+#include "dataplane/answer/rrtype.h"
+#include "dataplane/answer/wire.h"
 #include "dataplane/common/log.h"
 
 #define NS UINT64_C(1000000000)
@@ -15,13 +17,15 @@
 #define STOP_WAIT_NS (3 * NS)
 #define STOPPING "pollux-control is stopping"
 
-enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL };
+enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL, JOB_APPLY };
 
 struct job {
 	struct job *next;
 	enum job_kind kind;
 	struct name domain;
 	char *file;
+	struct edit *edit;
+	uint64_t version;       /* of the commit of an edit */
 	zones_done done;
 	void *arg;
 	int error;
@@ -83,6 +87,7 @@ static void job_free(struct job *j)
 {
 	for (size_t i = 0; i < j->fault_cnt; i++)
 		free(j->fault[i]);
+	edit_free(j->edit);
 	free(j->file);
 	free(j);
 }
@@ -340,11 +345,22 @@ static int put_zone(struct zones *z, struct job *j, const struct name *domain, c
 	return error;
 }
 
+/* What stands of a zone now. */
+static void zone_now(struct zones *z, const struct name *domain, struct zone_info *info)
+{
+	*info = (struct zone_info){0};
+	reader_online(&z->reader);
+	reader_begin(&z->reader);
+	reader_zone(&z->reader, domain, info);
+	reader_end(&z->reader);
+	reader_offline(&z->reader);
+}
+
 /* Loads an entry's zone anew and notes how that went. */
 static int load_entry(struct zones *z, struct job *j, struct zone_entry *e)
 {
 	char domain[NAME_TEXT_MAX];
-	struct zone_info info = {0};
+	struct zone_info info;
 	uint64_t start = uv_hrtime();
 	size_t told = j->fault_cnt;
 	int error = put_zone(z, j, &e->domain, e->file);
@@ -352,11 +368,7 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e)
 
 	name_to_text(domain, e->domain.wire);
 	if (!error) {
-		reader_online(&z->reader);
-		reader_begin(&z->reader);
-		reader_zone(&z->reader, &e->domain, &info);
-		reader_end(&z->reader);
-		reader_offline(&z->reader);
+		zone_now(z, &e->domain, &info);
 		snprintf(j->text, ZONES_TEXT,
 			 "zone %.256s serial %u, %llu names, %llu records, %.3f s", domain,
 			 info.serial, (unsigned long long)info.names,
@@ -498,6 +510,159 @@ static int remove_zone(struct zones *z, struct job *j)
 	return 0;
 }
 
+/* ---- changes of RRsets: the writer thread ---- */
+
+/* Keeps the SOA that a walk meets. */
+struct soa {
+	uint8_t rdata[2 * NAME_MAX_LEN + 20];
+	uint16_t len;
+	uint32_t ttl;
+};
+
+static int on_soa(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl,
+		  const uint8_t *rdata, uint16_t rdata_len)
+{
+	struct soa *soa = arg;
+
+	(void)owner;
+	if (type != TYPE_SOA || rdata_len > sizeof(soa->rdata) || rdata_len < 20)
+		return 0;
+	memcpy(soa->rdata, rdata, rdata_len);
+	soa->len = rdata_len;
+	soa->ttl = ttl;
+	return 1;
+}
+
+/* Raises the serial (RFC 1982 section 3.1) by an operation of its own, unless there is
+ * one on the SOA already, so that what is made durable says all that changes. */
+static int raise_serial(struct zones *z, struct edit_zone *zone)
+{
+	struct soa soa = {.len = 0};
+	const struct record *rr = zone->ops.rr;
+	int error;
+
+	for (size_t i = 0; i < zone->ops.cnt; i++)
+		if ((rr[i].type == TYPE_SOA || rr[i].type == TYPE_ANY) &&
+		    name_cmp(rr[i].owner, zone->apex.wire) == 0)
+			return 0;
+	reader_online(&z->reader);
+	reader_begin(&z->reader);
+	error = reader_walk(&z->reader, &zone->apex, &zone->apex, on_soa, &soa);
+	reader_end(&z->reader);
+	reader_offline(&z->reader);
+	if (error < 0)
+		return error;
+
+	uint8_t *serial = soa.rdata + soa.len - 20;
+
+	wire_write32(serial, wire_read32(serial) + 1);
+	return records_add(&zone->ops, zone->apex.wire, TYPE_SOA, soa.ttl, soa.rdata, soa.len,
+			   EDIT_SET, EDIT_LINES_MAX + 1);
+}
+
+/* What a check of changed names needs. */
+struct checking {
+	struct faults faults;
+	const struct edit *edit;
+	const struct edit_zone *zone;
+	const struct edit_changes *changes;
+};
+
+static int on_check(void *arg, const struct rrset_change *of, const struct records *rs)
+{
+	struct checking *c = arg;
+	uint32_t line = c->changes->line[of - c->changes->change];
+
+	return zone_check_name(rs, of->owner, &c->zone->apex, line <= EDIT_LINES_MAX ? line : 0,
+			       c->edit->source, on_fault, &c->faults);
+}
+
+static void apply_fault(struct checking *c, const char *cause)
+{
+	char text[ZONES_TEXT], domain[NAME_TEXT_MAX];
+
+	snprintf(text, sizeof(text), "%s:%lu: zone %.200s: %s", c->edit->source,
+		 (unsigned long)c->zone->line, name_to_text(domain, c->zone->apex.wire), cause);
+	on_fault(&c->faults, text);
+}
+
+/* Stages the changes of one zone; on failure c has told why, or it is a lack of memory. */
+static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct edit_zone *zone)
+{
+	struct zone_entry *entry = registry_find(z, &zone->apex);
+	struct edit_changes changes;
+	int error;
+
+	c->zone = zone;
+	if (!entry || entry->state != ZONE_LOADED) {
+		apply_fault(c, entry ? "it is not loaded" : "there is no such zone");
+		return -EINVAL;
+	}
+	error = raise_serial(z, zone);
+	if (!error)
+		error = edit_reduce(&zone->ops, &changes);
+	if (error)
+		return error;
+	c->changes = &changes;
+	error = txn_change(t, &zone->apex, changes.change, changes.cnt, on_check, c);
+	edit_changes_free(&changes);
+	if (error && error != -ENOSPC && error != -ENOMEM && c->faults.cnt == 0)
+		apply_fault(c, error == -EINVAL ? "no SOA record at the apex" : strerror(-error));
+	return error == -ENOSPC || error == -ENOMEM ? error : error ? -EINVAL : 0;
+}
+
+static int try_apply(struct zones *z, struct job *j, struct checking *c)
+{
+	struct txn *t = db_begin(z->db);
+	int error = 0;
+
+	if (!t)
+		return -ENOMEM;
+	for (size_t i = 0; !error && i < j->edit->zone_cnt; i++)
+		if (j->edit->zone[i]->ops.cnt > 0)
+			error = stage_zone(z, t, c, j->edit->zone[i]);
+	if (error) {
+		txn_abort(t);
+		return error;
+	}
+	return txn_commit(t, &j->version);
+}
+
+/* Notes what stands now of the zones that a transaction changed. */
+static void note_applied(struct zones *z, struct edit *edit)
+{
+	for (size_t i = 0; i < edit->zone_cnt; i++) {
+		struct zone_entry *e = registry_find(z, &edit->zone[i]->apex);
+		struct zone_info info;
+
+		if (!e)
+			continue; /* nothing was to be changed in it */
+		zone_now(z, &edit->zone[i]->apex, &info);
+		edit->zone[i]->serial = info.serial;
+		uv_mutex_lock(&z->mutex);
+		e->serial = info.serial;
+		e->names = info.names;
+		e->records = info.records;
+		uv_mutex_unlock(&z->mutex);
+	}
+}
+
+static int apply(struct zones *z, struct job *j)
+{
+	struct checking c = {.faults = {.job = j}, .edit = j->edit};
+	int error = try_apply(z, j, &c);
+
+	if (error == -ENOSPC && wait_for_memory(z))
+		error = try_apply(z, j, &c);
+	if (!error)
+		note_applied(z, j->edit);
+	else if (c.faults.cnt > 0)
+		snprintf(j->text, ZONES_TEXT, "%s", c.faults.text);
+	else
+		explain(error, j->text);
+	return error;
+}
+
 static int do_job(struct zones *z, struct job *j)
 {
 	struct zone_entry *e;
@@ -522,6 +687,8 @@ static int do_job(struct zones *z, struct job *j)
 			return load_entry(z, j, e);
 		snprintf(j->text, ZONES_TEXT, "there is no such zone");
 		return -ENOENT;
+	case JOB_APPLY:
+		return apply(z, j);
 	}
 	return -EINVAL;
 }
@@ -558,7 +725,7 @@ static void writer(void *arg)
 static void finish(struct job *j)
 {
 	struct zones_result r = {.error = j->error, .text = j->text, .fault = j->fault,
-				 .fault_cnt = j->fault_cnt};
+				 .fault_cnt = j->fault_cnt, .edit = j->edit, .version = j->version};
 
 	j->done(j->arg, &r);
 	job_free(j);
@@ -580,6 +747,14 @@ static void on_finished(uv_async_t *async)
 	}
 }
 
+static void give(struct zones *z, struct job *j)
+{
+	uv_mutex_lock(&z->mutex);
+	queue_push(&z->todo, j);
+	uv_cond_signal(&z->wake);
+	uv_mutex_unlock(&z->mutex);
+}
+
 static int submit(struct zones *z, enum job_kind kind, const struct name *domain,
 		  const char *file, zones_done done, void *arg)
 {
@@ -599,10 +774,7 @@ static int submit(struct zones *z, enum job_kind kind, const struct name *domain
 			return -ENOMEM;
 		}
 	}
-	uv_mutex_lock(&z->mutex);
-	queue_push(&z->todo, j);
-	uv_cond_signal(&z->wake);
-	uv_mutex_unlock(&z->mutex);
+	give(z, j);
 	return 0;
 }
 
@@ -702,6 +874,22 @@ int zones_remove(struct zones *z, const struct name *domain, zones_done done, vo
 int zones_reload(struct zones *z, const struct name *domain, zones_done done, void *arg)
 {
 	return submit(z, domain ? JOB_RELOAD : JOB_RELOAD_ALL, domain, NULL, done, arg);
+}
+
+int zones_apply(struct zones *z, struct edit *e, zones_done done, void *arg)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j) {
+		edit_free(e);
+		return -ENOMEM;
+	}
+	j->kind = JOB_APPLY;
+	j->edit = e;
+	j->done = done;
+	j->arg = arg;
+	give(z, j);
+	return 0;
 }
 
 int zones_each(struct zones *z, const struct name *after,

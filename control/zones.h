@@ -18,6 +18,7 @@
 #include <time.h>
 #include <uv.h>
 
+#include "control/zone/edit.h"
 #include "dataplane/answer/db.h"
 #include "dataplane/common/config.h"
 
@@ -47,12 +48,14 @@ struct zones;
 
 /* How a job went.  All of it is the manager's and there only during the call. */
 struct zones_result {
-	int error;          /* 0; -EEXIST, -ENOENT (no such zone), -EINVAL (bad zone), -ENOSPC
+	int error;          /* 0; -EEXIST, -ENOENT (no such zone), -EINVAL (bad zone or change), -ENOSPC
 	                     * (arena full), -EIO (a file cannot be read), -ENOMEM,
 	                     * -ECANCELED (the manager stops) */
 	const char *text;   /* a sentence for people */
-	char *const *fault; /* "FILE:LINE: cause" of bad zones */
+	char *const *fault; /* "FILE:LINE: cause" of bad zones and changes */
 	size_t fault_cnt;
+	const struct edit *edit; /* zones_apply's, or NULL */
+	uint64_t version;   /* of zones_apply's commit */
 };
 
 /* Told in the loop thread when a job is over. */
@@ -75,6 +78,9 @@ int zones_add(struct zones *z, const struct name *domain, const char *file,
 	      zones_done done, void *arg);
 int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg);
 int zones_reload(struct zones *z, const struct name *domain, zones_done done, void *arg);
+
+/* zones_apply - commit a transaction, which is taken over: all of it or nothing. */
+int zones_apply(struct zones *z, struct edit *e, zones_done done, void *arg);
 
 /* zones_each - call cb for each zone in canonical order, from the first behind
  * `after` (NULL: from the beginning), until it returns not 0, which is then returned.

@@ -9,11 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "protocol.h"
+#include "apply.h"
+#include "session.h"
 
 #define SOCKET_DEFAULT "/run/pollux/control.sock"
 #define COLUMNS_MAX 7
@@ -28,6 +27,10 @@ static const char usage[] =
 	"  zone remove ZONE       serve it no longer\n"
 	"  zone reload [ZONE]     read its file again, or those of all zones\n"
 	"  zone read ZONE [NAME]  its records, or those of one name\n"
+	"  zone set ZONE RR...    its RRsets become these records: 'www 300 A 192.0.2.1'\n"
+	"  zone unset ZONE NAME [TYPE]\n"
+	"                         an RRset goes, or all of the name\n"
+	"  apply FILE             commit the changes that FILE (- for standard input) tells\n"
 	"  stats                  what was counted\n"
 	"  stop                   end the control process\n"
 	"\n"
@@ -35,20 +38,6 @@ static const char usage[] =
 	"  --json                 print the reply's lines as they came\n";
 
 /* ---- printing ---- */
-
-/* Whatever could steer a terminal becomes a question mark. */
-static void put_text(const char *text)
-{
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
-}
-
-static void put_fault(const char *text)
-{
-	for (; *text; text++)
-		fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, stderr);
-	fputc('\n', stderr);
-}
 
 /* A table whose columns are as wide as their widest cell. */
 struct grid {
@@ -102,7 +91,7 @@ static void grid_print(struct grid *g, const char *indent)
 			fputs(indent, stdout);
 		if (g->right >> column & 1)
 			printf("%*s", (int)pad, "");
-		put_text(g->cell[i]);
+		put_text(g->cell[i], stdout);
 		if (!(g->right >> column & 1) && !last)
 			printf("%*s", (int)pad, "");
 		fputs(last ? "\n" : "  ", stdout);
@@ -173,7 +162,7 @@ static void print_status(const json_t *result)
 	json_int_t up = number_of(result, "uptime_s");
 
 	fputs("Pollux ", stdout);
-	put_text(text_of(result, "version"));
+	put_text(text_of(result, "version"), stdout);
 	printf(", process %" JSON_INTEGER_FORMAT ", up ", number_of(result, "pid"));
 	printf("%" JSON_INTEGER_FORMAT " d %02d:%02d:%02d\n", up / 86400, (int)(up / 3600 % 24),
 	       (int)(up / 60 % 60), (int)(up % 60));
@@ -268,7 +257,7 @@ static void add_rows(enum protocol_command command, struct grid *zones, const js
 
 	json_array_foreach(rows, i, row) {
 		if (command == COMMAND_ZONE_READ) {
-			put_text(json_is_string(row) ? json_string_value(row) : "-");
+			put_text(json_is_string(row) ? json_string_value(row) : "-", stdout);
 			putchar('\n');
 		} else {
 			add_zone(zones, row);
@@ -295,7 +284,7 @@ static void print_result(enum protocol_command command, struct grid *zones, cons
 		add_rows(command, zones, json_object_get(result, "rows"));
 		break;
 	case COMMAND_ZONE_REMOVE:
-		put_text(text_of(result, "zone"));
+		put_text(text_of(result, "zone"), stdout);
 		puts(" removed");
 		break;
 	default:
@@ -308,95 +297,7 @@ static void print_result(enum protocol_command command, struct grid *zones, cons
 		puts("no zones");
 }
 
-static void print_error(const json_t *reply)
-{
-	const json_t *details = json_object_get(reply, "details");
-	const json_t *line;
-	size_t i;
-
-	json_array_foreach(details, i, line) {
-		const char *text = json_is_string(line) ? json_string_value(line) : "-";
-
-		/* A zone's only fault may be the sentence itself. */
-		if (strcmp(text, text_of(reply, "error")) != 0)
-			put_fault(text);
-	}
-	fputs("polluxctl: ", stderr);
-	put_fault(text_of(reply, "error"));
-}
-
 /* ---- asking ---- */
-
-struct session {
-	int fd;
-	const char *path;
-	struct lines lines;
-};
-
-static int session_open(struct session *s, const char *path)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-
-	s->path = path;
-	lines_init(&s->lines, PROTOCOL_REPLY_MAX);
-	if (strlen(path) >= sizeof(sa.sun_path)) {
-		fprintf(stderr, "polluxctl: %s: longer than a socket's name may be\n", path);
-		return -1;
-	}
-	strcpy(sa.sun_path, path);
-	s->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (s->fd < 0 || connect(s->fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
-		fprintf(stderr, "polluxctl: cannot reach the control process at %s: %s\n", path,
-			strerror(errno));
-		return -1;
-	}
-	return 0;
-}
-
-static int session_send(struct session *s, const char *octets, size_t len)
-{
-	while (len > 0) {
-		ssize_t n = send(s->fd, octets, len, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			fprintf(stderr, "polluxctl: %s: %s\n", s->path, strerror(errno));
-			return -1;
-		}
-		octets += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* The next line of the reply; NULL after telling why there is none. */
-static const char *session_line(struct session *s, size_t *len)
-{
-	char buffer[1 << 16];
-	const char *line;
-	int rc;
-
-	while ((rc = lines_next(&s->lines, &line, len)) == 0) {
-		ssize_t n = recv(s->fd, buffer, sizeof(buffer), 0);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0) {
-			fprintf(stderr, "polluxctl: %s: %s\n", s->path, n == 0 ?
-				"the control process closed the connection" : strerror(errno));
-			return NULL;
-		}
-		rc = lines_add(&s->lines, buffer, (size_t)n);
-		if (rc != 0)
-			break;
-	}
-	if (rc < 0) {
-		fprintf(stderr, "polluxctl: %s: %s\n", s->path, strerror(-rc));
-		return NULL;
-	}
-	return line;
-}
 
 /* Print one line of the reply.  1: more will come; 0: that was the end and it is ok;
  * -1: the end, not ok. */
@@ -414,7 +315,7 @@ static int print_line(const struct session *s, enum protocol_command command,
 		return 0;
 	}
 	if (json_is_false(ok))
-		print_error(reply);
+		put_error(reply);
 	else
 		fprintf(stderr, "polluxctl: %s: this is no reply of Pollux\n", s->path);
 	return -1;
@@ -531,6 +432,49 @@ static char *build_request(int argc, char **argv, enum protocol_command *command
 	return NULL;
 }
 
+/* ---- changes ---- */
+
+/* An argument becomes part of a line. */
+static const char *one_line(const char *argument)
+{
+	if (strpbrk(argument, "\n\r")) {
+		fputs("polluxctl: a record must stand on one line\n", stderr);
+		exit(1);
+	}
+	return argument;
+}
+
+/* Carries out what argv says if it is a change of records: the exit status, or -1 when it
+ * is another command. */
+static int change_records(struct session *s, const char *path, int argc, char **argv, bool as_json)
+{
+	bool set = argc >= 4 && strcmp(argv[0], "zone") == 0 && strcmp(argv[1], "set") == 0;
+	bool unset = (argc == 4 || argc == 5) && strcmp(argv[0], "zone") == 0 &&
+		     strcmp(argv[1], "unset") == 0;
+	char *text = NULL;
+	size_t len;
+	int status = 1;
+
+	if (argc == 2 && strcmp(argv[0], "apply") == 0)
+		return session_open(s, path) ? 1 : apply_file(s, argv[1], as_json);
+	if (!set && !unset)
+		return -1;
+
+	FILE *f = need(open_memstream(&text, &len));
+
+	fprintf(f, "zone %s\n", one_line(argv[2]));
+	for (int i = 3; set && i < argc; i++)
+		fprintf(f, "set %s\n", one_line(argv[i]));
+	if (unset)
+		fprintf(f, "unset %s %s\n", one_line(argv[3]), argc > 4 ? one_line(argv[4]) : "");
+	if (fclose(f) != 0)
+		need(NULL);
+	if (session_open(s, path) == 0)
+		status = apply_text(s, text, as_json);
+	free(text);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -544,8 +488,8 @@ int main(int argc, char **argv)
 	enum protocol_command command;
 	struct session s = {.fd = -1};
 	bool as_json = false;
-	char *request;
-	int option, status = 1;
+	char *request = NULL;
+	int option, status;
 
 	while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		switch (option) {
@@ -566,20 +510,22 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	request = build_request(argc - optind, argv + optind, &command);
-	if (!request) {
-		fputs(usage, stderr);
-		return 1;
+	status = change_records(&s, path, argc - optind, argv + optind, as_json);
+	if (status < 0) {
+		status = 1;
+		request = build_request(argc - optind, argv + optind, &command);
+		if (!request) {
+			fputs(usage, stderr);
+			return 1;
+		}
+		if (session_open(&s, path) == 0 && session_send(&s, request, strlen(request)) == 0)
+			status = print_reply(&s, command, as_json);
 	}
-	if (session_open(&s, path) == 0 && session_send(&s, request, strlen(request)) == 0)
-		status = print_reply(&s, command, as_json);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "polluxctl: cannot write: %s\n", strerror(errno));
 		status = 1;
 	}
 	free(request);
-	lines_free(&s.lines);
-	if (s.fd >= 0)
-		close(s.fd);
+	session_close(&s);
 	return status;
 }

@@ -10,7 +10,12 @@
 
 #define LINES_KEEP (64u << 10) /* octets of buffer that stay when it is empty */
 
-enum argument { ARG_ZONE = 1, ARG_NAME = 2, ARG_FILE = 4 };
+enum argument {
+	ARG_ZONE = 1, ARG_NAME = 2, ARG_FILE = 4, ARG_SOURCE = 8, ARG_LINE = 16, ARG_TEXT = 32,
+};
+
+static const char *const arguments[] = {"zone", "name", "file", "source", "line", "text"};
+#define ARGUMENTS (sizeof(arguments) / sizeof(*arguments))
 
 static const struct {
 	const char *name;
@@ -25,6 +30,10 @@ static const struct {
 	[COMMAND_ZONE_READ]   = {"zone-read", ARG_ZONE, ARG_NAME},
 	[COMMAND_STATS]       = {"stats", 0, 0},
 	[COMMAND_STOP]        = {"stop", 0, 0},
+	[COMMAND_TXN_BEGIN]   = {"txn-begin", 0, ARG_SOURCE | ARG_LINE},
+	[COMMAND_TXN_EDIT]    = {"txn-edit", ARG_TEXT, 0},
+	[COMMAND_TXN_COMMIT]  = {"txn-commit", 0, 0},
+	[COMMAND_TXN_ABORT]   = {"txn-abort", 0, 0},
 };
 
 const char *const protocol_counter[CNT_COUNT] = {
@@ -153,6 +162,53 @@ static int read_file(struct request *q, struct request_fault *f, const json_t *v
 	return 0;
 }
 
+static int read_source(struct request *q, struct request_fault *f, const json_t *value)
+{
+	const char *source = json_string_value(value);
+
+	if (!source || json_string_length(value) > PROTOCOL_SOURCE_MAX)
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "source must be a text of at most %d octets",
+			      PROTOCOL_SOURCE_MAX);
+	for (const char *p = source; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return refuse(f, PROTOCOL_BAD_ARGUMENT, "source: control character in `%s'",
+				      show(source).text);
+	memcpy(q->source, source, json_string_length(value) + 1);
+	return 0;
+}
+
+static int read_line(struct request *q, struct request_fault *f, const json_t *value)
+{
+	json_int_t line = json_integer_value(value);
+
+	if (!json_is_integer(value) || line < 1 || line > INT32_MAX)
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "line must be a number from 1 to %d", INT32_MAX);
+	q->line = (uint32_t)line;
+	return 0;
+}
+
+static int read_text(struct request *q, struct request_fault *f, json_t *value)
+{
+	if (!json_is_string(value))
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "text must be a text");
+	q->text = json_incref(value);
+	return 0;
+}
+
+static int read_argument(struct request *q, struct request_fault *f, enum argument arg,
+			 json_t *value)
+{
+	switch (arg) {
+	case ARG_ZONE: return read_name(&q->zone, f, "zone", value);
+	case ARG_NAME: return read_name(&q->name, f, "name", value);
+	case ARG_FILE: return read_file(q, f, value);
+	case ARG_SOURCE: return read_source(q, f, value);
+	case ARG_LINE: return read_line(q, f, value);
+	case ARG_TEXT: return read_text(q, f, value);
+	}
+	return -EINVAL;
+}
+
 static int read_request(struct request *q, struct request_fault *f, json_t *root)
 {
 	const char *key, *word = json_string_value(json_object_get(root, "command"));
@@ -175,19 +231,17 @@ static int read_request(struct request *q, struct request_fault *f, json_t *root
 	unsigned known = commands[command].required | commands[command].optional;
 
 	json_object_foreach(root, key, value) {
-		unsigned arg = strcmp(key, "zone") == 0 ? ARG_ZONE :
-			       strcmp(key, "name") == 0 ? ARG_NAME :
-			       strcmp(key, "file") == 0 ? ARG_FILE : 0;
+		unsigned i = 0;
 
 		if (strcmp(key, "id") == 0 || strcmp(key, "command") == 0)
 			continue;
-		if (!(arg & known))
+		while (i < ARGUMENTS && strcmp(key, arguments[i]) != 0)
+			i++;
+		if (i == ARGUMENTS || !(1u << i & known))
 			return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s takes no argument `%s'", word,
 				      show(key).text);
-		given |= arg;
-		rc = arg == ARG_ZONE ? read_name(&q->zone, f, "zone", value) :
-		     arg == ARG_NAME ? read_name(&q->name, f, "name", value) :
-		     read_file(q, f, value);
+		given |= 1u << i;
+		rc = read_argument(q, f, 1u << i, value);
 		if (rc != 0)
 			return rc;
 	}
@@ -196,7 +250,7 @@ static int read_request(struct request *q, struct request_fault *f, json_t *root
 
 	if (missing)
 		return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s needs the argument `%s'", word,
-			      missing & ARG_ZONE ? "zone" : "file");
+			      arguments[__builtin_ctz(missing)]);
 	q->has_zone = given & ARG_ZONE;
 	q->has_name = given & ARG_NAME;
 	if (q->has_name && !name_within(q->name.wire, q->zone.wire))
@@ -212,6 +266,7 @@ int request_parse(struct request *q, struct request_fault *f, const char *line, 
 
 	memset(q, 0, sizeof(*q));
 	memset(f, 0, sizeof(*f));
+	q->line = 1;
 	root = json_loadb(line, len, JSON_REJECT_DUPLICATES, &error);
 	if (!root) {
 		if (json_error_code(&error) == json_error_out_of_memory) {
@@ -227,7 +282,15 @@ int request_parse(struct request *q, struct request_fault *f, const char *line, 
 	else
 		rc = refuse(f, PROTOCOL_BAD_REQUEST, "a JSON object was expected, not a list");
 	json_decref(root);
+	if (rc != 0)
+		request_clear(q);
 	return rc;
+}
+
+void request_clear(struct request *q)
+{
+	json_decref(q->text);
+	q->text = NULL;
 }
 
 /* ---- replies ---- */

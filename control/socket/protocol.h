@@ -16,6 +16,10 @@
  *      zone-read    zone, [name]                        rows: texts in master-file form
  *      stats        -                                   see below
  *      stop         -                                   {}; then the process ends
+ *      txn-begin    [source], [line]                    {}
+ *      txn-edit     text                                {}
+ *      txn-commit   -                                   {"commit", "zones"}
+ *      txn-abort    -                                   {}
  *
  * "id", a text of at most 64 octets or an integer, may stand in every request and
  * comes back in each line of its reply.  Requests of one connection are answered one
@@ -27,6 +31,22 @@
  *      {"more": true, "rows": [...]}
  *      {"ok": true, "result": ...}
  *      {"ok": false, "code": "no-such-zone", "error": "a sentence", "details": [...]}
+ *
+ * A transaction is the connection's own, and each has at most one open.  txn-edit adds
+ * operations to it, whole lines of the form that control/zone/edit.h tells:
+ *
+ *      {"command": "txn-edit", "text": "zone example.com\nset www 300 A 192.0.2.1\n"}
+ *
+ * txn-commit makes all of them visible at once, in all zones: to every query either
+ * everything or nothing.  Its result tells the commit's number and the new serials:
+ *
+ *      {"commit": 7, "zones": [{"zone": "example.com.", "serial": 2026112201}]}
+ *
+ * The SOA's serial is raised by one in each zone that changes (RFC 1982), unless the
+ * transaction sets or unsets the SOA.  Any fault ends the transaction and nothing of it
+ * is applied: "details" tells "SOURCE:LINE: cause", with the source of txn-begin (a text of
+ * at most 255 octets; default "transaction") and lines counted from its line (default 1)
+ * over all txn-edits.  A transaction ends with its connection, too.
  *
  * Results called "rows" are {"rows": [...]}, and belong behind the rows of the more
  * lines before it.  An error may follow more lines; what they told is then not whole.
@@ -50,7 +70,8 @@
  *      {"version": "0.1.0", "pid": 1, "uptime_s": 1, "commit": 1, "zones": 1,
  *       "dataplane": {"attached": true, "pid": 2, "workers":
  *          [{"slot": 1, "name": "worker 0", "heartbeat_age_ms": 0, "bypassed": false}]},
- *       "table": {"max": 1, "fill": 1, "used": 1, "peak": 1, "retired": 0, "huge": false}}
+ *       "table": {"max": 1, "fill": 1, "used": 1, "peak": 1, "retired": 0, "huge": false},
+ *       "transactions": {"open": 0, "staged": 0}}
  *
  *      Without a dataplane: {"attached": false, "pid": null, "workers": []}.
  *
@@ -77,6 +98,11 @@
  *      zone-exists      zone-add of a zone that is there
  *      cannot-read      the zone's file, or one that it includes, cannot be read
  *      bad-zone         the zone's file was read and is refused
+ *      transaction-open txn-begin while one is open (which stays so)
+ *      no-transaction   txn-edit, txn-commit, txn-abort while none is open
+ *      bad-change       a fault in a transaction; "details" tells where.  It is aborted
+ *      too-much         open transactions take more than PROTOCOL_STAGED_MAX octets of
+ *                       memory together; this one is aborted
  *      table-full       no room for the change; nothing changed
  *      internal         our fault; the log tells more
  *
@@ -99,6 +125,8 @@
 #define PROTOCOL_ROWS_OCTETS (64u << 10) /* of texts in a more line, about: what a server aims at */
 #define PROTOCOL_FILE_MAX 4095        /* octets of a path */
 #define PROTOCOL_ID_MAX 64            /* octets of an id that is a text */
+#define PROTOCOL_SOURCE_MAX 255       /* octets of txn-begin's source */
+#define PROTOCOL_STAGED_MAX (UINT64_C(1) << 30) /* octets that all open transactions take */
 
 #define PROTOCOL_BAD_REQUEST     "bad-request"
 #define PROTOCOL_TOO_LONG        "too-long"
@@ -110,21 +138,29 @@
 #define PROTOCOL_CANNOT_READ     "cannot-read"
 #define PROTOCOL_BAD_ZONE        "bad-zone"
 #define PROTOCOL_TABLE_FULL      "table-full"
+#define PROTOCOL_TRANSACTION_OPEN "transaction-open"
+#define PROTOCOL_NO_TRANSACTION  "no-transaction"
+#define PROTOCOL_BAD_CHANGE      "bad-change"
+#define PROTOCOL_TOO_MUCH        "too-much"
 #define PROTOCOL_INTERNAL        "internal"
 
 enum protocol_command {
 	COMMAND_STATUS, COMMAND_ZONE_LIST, COMMAND_ZONE_SHOW, COMMAND_ZONE_ADD,
 	COMMAND_ZONE_REMOVE, COMMAND_ZONE_RELOAD, COMMAND_ZONE_READ, COMMAND_STATS,
-	COMMAND_STOP, COMMAND_COUNT
+	COMMAND_STOP, COMMAND_TXN_BEGIN, COMMAND_TXN_EDIT, COMMAND_TXN_COMMIT,
+	COMMAND_TXN_ABORT, COMMAND_COUNT
 };
 
-/* One request, checked.  Plain data. */
+/* One request, checked.  Plain data but for `text`. */
 struct request {
 	enum protocol_command command;
 	bool has_zone, has_name;   /* where the argument may be left out */
 	struct name zone;
 	struct name name;          /* zone-read; within zone */
 	char file[PROTOCOL_FILE_MAX + 1];
+	char source[PROTOCOL_SOURCE_MAX + 1]; /* "" when there was none */
+	uint32_t line;             /* 1 when there was none */
+	json_t *text;              /* txn-edit; else NULL */
 	char id[6 * PROTOCOL_ID_MAX + 3]; /* as JSON; "" when there was none */
 };
 
@@ -135,9 +171,12 @@ struct request_fault {
 };
 
 /* request_parse - read line[0..len), untrusted, without its newline, into *q.
- * 0, or -EINVAL with *f set; q->id is then what could be read of it, so that the
+ * request_clear is then due.  0, or -EINVAL with *f set; q->id is then what could be read of it, so that the
  * error can carry it.  -ENOMEM sets *f too. */
 int request_parse(struct request *q, struct request_fault *f, const char *line, size_t len);
+
+/* request_clear - free what a request holds.  It may be all zeros. */
+void request_clear(struct request *q);
 
 /* protocol_command_name - as it stands in requests: "zone-add". */
 const char *protocol_command_name(enum protocol_command command);

@@ -35,6 +35,12 @@ struct client {
 	char *reply;               /* being written */
 	void (*more)(struct client *c); /* what follows the line being written; NULL: nothing */
 
+	struct edit *edit;         /* the open transaction, or NULL */
+	size_t staged;             /* octets of it, as counted in the server */
+	uv_work_t edit_work;       /* txn-edit: */
+	int edit_result;
+	json_t *faults;
+
 	struct name last;          /* of the zones told already, for zone-list */
 	bool any;
 
@@ -51,7 +57,8 @@ struct server {
 	uv_pipe_t pipe;
 	char path[UNIX_PATH_ROOM];
 	struct client *first;
-	unsigned clients;
+	unsigned clients, open;    /* connections; open transactions */
+	size_t staged;             /* octets of all open transactions */
 	uint64_t start_ns;
 	char in[READ_MAX];
 
@@ -67,6 +74,18 @@ static void spool_next(struct server *s);
 
 /* ---- birth and death of a client ---- */
 
+/* The client's transaction is over: what it took counts no longer. */
+static struct edit *take_edit(struct client *c)
+{
+	struct edit *e = c->edit;
+
+	c->server->staged -= c->staged;
+	c->server->open -= e != NULL;
+	c->staged = 0;
+	c->edit = NULL;
+	return e;
+}
+
 static void release(struct client *c)
 {
 	struct server *s = c->server;
@@ -81,6 +100,8 @@ static void release(struct client *c)
 		close(c->spool);
 	lines_free(&c->spooled);
 	lines_free(&c->lines);
+	request_clear(&c->request);
+	edit_free(take_edit(c));
 	free(c->chunk);
 	free(c->reply);
 	free(c);
@@ -108,6 +129,7 @@ static void request_over(struct client *c)
 		close(c->spool);
 	c->spool = -1;
 	lines_free(&c->spooled);
+	request_clear(&c->request);
 	serve_next(c);
 }
 
@@ -285,6 +307,15 @@ static const char *result_code(int error)
 	}
 }
 
+static json_t *details_of(const struct zones_result *r)
+{
+	json_t *details = r->fault_cnt ? json_array() : NULL;
+
+	for (size_t i = 0; i < r->fault_cnt; i++)
+		json_array_append_new(details, protocol_text(r->fault[i]));
+	return details;
+}
+
 /* The reply to a change that went well. */
 static void change_ok(struct client *c)
 {
@@ -318,11 +349,7 @@ static void on_changed(void *arg, const struct zones_result *r)
 	} else if (!r->error) {
 		change_ok(c);
 	} else {
-		json_t *details = r->fault_cnt ? json_array() : NULL;
-
-		for (size_t i = 0; i < r->fault_cnt; i++)
-			json_array_append_new(details, protocol_text(r->fault[i]));
-		send_error(c, result_code(r->error), details, r->text);
+		send_error(c, result_code(r->error), details_of(r), r->text);
 	}
 	release(c);
 }
@@ -345,6 +372,176 @@ static void change(struct client *c)
 		error = zones_reload(z, q->has_zone ? &q->zone : NULL, on_changed, c);
 	}
 	if (error) {
+		c->refs--;
+		send_error(c, PROTOCOL_INTERNAL, NULL, "out of memory");
+	}
+}
+
+/* ---- transactions ---- */
+
+static void no_transaction(struct client *c)
+{
+	send_error(c, PROTOCOL_NO_TRANSACTION, NULL, "no transaction is open");
+}
+
+static void txn_begin(struct client *c)
+{
+	const char *source = c->request.source;
+
+	if (c->edit) {
+		send_error(c, PROTOCOL_TRANSACTION_OPEN, NULL, "a transaction is open already");
+		return;
+	}
+	c->edit = edit_new(*source ? source : "transaction", c->request.line);
+	if (!c->edit) {
+		send_error(c, PROTOCOL_INTERNAL, NULL, "out of memory");
+		return;
+	}
+	c->server->open++;
+	send_ok(c, json_object());
+}
+
+static void txn_abort_open(struct client *c)
+{
+	if (!c->edit) {
+		no_transaction(c);
+		return;
+	}
+	edit_free(take_edit(c));
+	send_ok(c, json_object());
+}
+
+static int on_any_zone(void *arg, const struct zone_entry *e)
+{
+	(void)arg;
+	(void)e;
+	return 1;
+}
+
+static bool is_zone(void *arg, const struct name *domain)
+{
+	struct zones *z = arg;
+
+	return zones_find(z, domain, on_any_zone, NULL) == 1;
+}
+
+static void on_edit_fault(void *arg, const char *text)
+{
+	struct client *c = arg;
+
+	if (!c->faults)
+		c->faults = json_array();
+	json_array_append_new(c->faults, protocol_text(text));
+}
+
+/* In a thread of the pool: nothing else touches the client's transaction meanwhile. */
+static void on_edit_work(uv_work_t *work)
+{
+	struct client *c = work->data;
+	const json_t *text = c->request.text;
+
+	c->edit_result = edit_add(c->edit, json_string_value(text), json_string_length(text),
+				  is_zone, c->server->parts.zones, on_edit_fault, c);
+}
+
+static void fail_edit(struct client *c, const char *code, const char *text)
+{
+	json_t *faults = c->faults;
+
+	c->faults = NULL;
+	edit_free(take_edit(c));
+	send_error(c, code, faults, text);
+}
+
+static void on_edited(uv_work_t *work, int status)
+{
+	struct client *c = work->data;
+	struct server *s = c->server;
+	int error = status ? status : c->edit_result;
+	size_t octets = edit_octets(c->edit);
+
+	s->staged += octets - c->staged;
+	c->staged = octets;
+	if (c->closed) {
+		json_decref(c->faults);
+		c->faults = NULL;
+	} else if (error == -EINVAL) {
+		fail_edit(c, PROTOCOL_BAD_CHANGE, json_string_value(json_array_get(c->faults, 0)));
+	} else if (error) {
+		fail_edit(c, PROTOCOL_INTERNAL, strerror(-error));
+	} else if (s->staged > PROTOCOL_STAGED_MAX) {
+		fail_edit(c, PROTOCOL_TOO_MUCH, "open transactions take too much memory");
+	} else {
+		send_ok(c, json_object());
+	}
+	release(c);
+}
+
+static void txn_edit(struct client *c)
+{
+	if (!c->edit) {
+		no_transaction(c);
+		return;
+	}
+	c->edit_work.data = c;
+	c->refs++;
+	if (uv_queue_work(c->pipe.loop, &c->edit_work, on_edit_work, on_edited)) {
+		c->refs--;
+		fail_edit(c, PROTOCOL_INTERNAL, "out of memory");
+	}
+}
+
+/* The zones that a transaction changed. */
+static json_t *applied(const struct zones_result *r)
+{
+	json_t *o = json_object(), *zones = json_array();
+
+	for (size_t i = 0; i < r->edit->zone_cnt; i++) {
+		const struct edit_zone *z = r->edit->zone[i];
+		json_t *row = json_object();
+
+		if (z->ops.cnt == 0) {
+			json_decref(row);
+			continue;
+		}
+		json_object_set_new(row, "zone", name_json(&z->apex));
+		set_uint(row, "serial", z->serial);
+		json_array_append_new(zones, row);
+	}
+	set_uint(o, "commit", r->version);
+	json_object_set_new(o, "zones", zones);
+	return o;
+}
+
+static void on_applied(void *arg, const struct zones_result *r)
+{
+	struct client *c = arg;
+
+	take_edit(c);
+	if (c->closed) {
+		/* Nobody waits any more. */
+	} else if (!r->error) {
+		send_ok(c, applied(r));
+	} else {
+		send_error(c, r->error == -EINVAL ? PROTOCOL_BAD_CHANGE : result_code(r->error),
+			   details_of(r), r->text);
+	}
+	release(c);
+}
+
+static void txn_commit_open(struct client *c)
+{
+	if (!c->edit) {
+		no_transaction(c);
+		return;
+	}
+	/* Its memory counts until it is committed. */
+	struct edit *e = c->edit;
+
+	c->edit = NULL;
+	c->server->open--;
+	c->refs++;
+	if (zones_apply(c->server->parts.zones, e, on_applied, c)) {
 		c->refs--;
 		send_error(c, PROTOCOL_INTERNAL, NULL, "out of memory");
 	}
@@ -507,7 +704,7 @@ static void show_status(struct client *c)
 {
 	struct server *s = c->server;
 	struct zones_usage u;
-	json_t *o = json_object(), *table = json_object();
+	json_t *o = json_object(), *table = json_object(), *transactions = json_object();
 
 	zones_usage(s->parts.zones, &u);
 	json_object_set_new(o, "version", json_string(POLLUX_VERSION));
@@ -524,6 +721,9 @@ static void show_status(struct client *c)
 	set_uint(table, "retired", u.retired);
 	json_object_set_new(table, "huge", json_boolean(u.arena.huge));
 	json_object_set_new(o, "table", table);
+	set_uint(transactions, "open", s->open);
+	set_uint(transactions, "staged", s->staged);
+	json_object_set_new(o, "transactions", transactions);
 	send_ok(c, o);
 }
 
@@ -625,6 +825,10 @@ static void handle(struct client *c, const char *line, size_t len)
 	case COMMAND_ZONE_READ: zone_read(c); break;
 	case COMMAND_STATS: show_stats(c); break;
 	case COMMAND_STOP: stop_process(c); break;
+	case COMMAND_TXN_BEGIN: txn_begin(c); break;
+	case COMMAND_TXN_EDIT: txn_edit(c); break;
+	case COMMAND_TXN_COMMIT: txn_commit_open(c); break;
+	case COMMAND_TXN_ABORT: txn_abort_open(c); break;
 	case COMMAND_COUNT: break; /* request_parse gives no such command */
 	}
 }

@@ -45,6 +45,7 @@ struct reading {
 	char **files;          /* names of the files met, by struct record's index */
 	size_t file_cnt, file_cap;
 	bool no_include;       /* text from memory */
+	bool lines;            /* single records, each on a line */
 	bool stop;             /* no use in going on */
 	int error;             /* first -errno other than a fault of the text */
 	unsigned faults, warnings;
@@ -67,7 +68,7 @@ struct source {
 	zs_scanner_t *scanner;
 	int scanner_start;     /* its state before an entry */
 	const char *next;      /* where the entries not yet read begin ... */
-	uint64_t next_line;    /* ... and the line that is */
+	uint64_t next_line;    /* ... and the line that is; at first, that of the text */
 	uint8_t origin[NAME_MAX_LEN]; /* as it was at some point before next */
 	size_t origin_len;
 };
@@ -305,6 +306,10 @@ static bool ttl_resolve(struct source *src, zs_scanner_t *s, uint64_t line, uint
 	struct reading *r = src->r;
 
 	*ttl = s->r_ttl;
+	if (*ttl == TTL_UNKNOWN && r->lines) {
+		fault(r, src->name, line, "no TTL");
+		return false;
+	}
 	if (*ttl == TTL_UNKNOWN && s->default_ttl == TTL_UNKNOWN) {
 		/* None stated and no $TTL before (RFC 2308 section 4): the last one
 		 * stated (RFC 1035 5.1), else the SOA's MINIMUM in its old meaning, as
@@ -351,6 +356,12 @@ static const char *record_take(struct source *src, zs_scanner_t *s, uint64_t lin
 
 	if (cause)
 		return cause;
+	if (r->lines && !name_within(s->r_owner, r->apex->wire)) {
+		char name[NAME_TEXT_MAX];
+
+		fault(r, src->name, line, "%s is outside the zone", name_to_text(name, s->r_owner));
+		return NULL;
+	}
 	if (ttl_resolve(src, s, line, &ttl) &&
 	    records_add(r->rs, s->r_owner, s->r_type, ttl, s->r_data, (uint16_t)s->r_data_length,
 			src->file, line > UINT32_MAX ? UINT32_MAX : (uint32_t)line) < 0)
@@ -376,7 +387,11 @@ static void source_record(struct source *src)
 
 	if (memchr(src->next, '\n', (size_t)(at - src->next))) {
 		/* More than one line since the last: other entries, or one in parentheses. */
-		line = entry_find(src, at).line;
+		struct entry e = entry_find(src, at);
+
+		line = e.line;
+		if (src->r->lines && e.end_line != e.line)
+			fault(src->r, src->name, line, "a record must end on its line");
 		lines += lines_count(src->next, at);
 		origin_note(src);
 	}
@@ -680,7 +695,7 @@ static void source_include(struct source *src, const struct entry *e)
 {
 	struct reading *r = src->r;
 	zs_scanner_t *s = src->scanner;
-	struct source child = { .r = r, .parent = src, .depth = src->depth + 1 };
+	struct source child = { .r = r, .parent = src, .depth = src->depth + 1, .next_line = 1 };
 	char path[PATH_MAX];
 
 	if (r->no_include) {
@@ -848,7 +863,6 @@ static void source_scan(struct source *src)
 	const char *end = src->text + src->len;
 
 	src->next = src->text;
-	src->next_line = 1;
 	zs_set_input_string(s, src->text, src->len);
 	while (!src->r->stop && src->next < end && zs_parse_record(s) == 0) {
 		if (s->state == ZS_STATE_DATA) {
@@ -891,22 +905,30 @@ static void source_read(struct source *src, const uint8_t *origin, size_t origin
 	free(src->text);
 }
 
+static int reading_result(const struct reading *r)
+{
+	return r->error ? r->error : r->faults ? -EINVAL : 0;
+}
+
+static void files_free(struct reading *r)
+{
+	for (size_t i = 0; i < r->file_cnt; i++)
+		free(r->files[i]);
+	free(r->files);
+}
+
 /* reading_end - check what was read; the result of all. */
 static int reading_end(struct reading *r)
 {
-	int rc = r->error;
+	int rc = reading_result(r);
 
-	if (rc == 0 && r->faults > 0)
-		rc = -EINVAL;
 	if (rc == 0)
 		rc = records_sort(r->rs);
 	if (rc == 0)
 		rc = zone_check(r->rs, r->apex, r->report, r->arg, (const char *const *)r->files);
 	if (rc < 0)
 		records_free(r->rs);
-	for (size_t i = 0; i < r->file_cnt; i++)
-		free(r->files[i]);
-	free(r->files);
+	files_free(r);
 	return rc;
 }
 
@@ -915,7 +937,7 @@ int zonefile_read(struct records *rs, const struct name *apex, const char *path,
 {
 	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
 			     .last_ttl = TTL_UNKNOWN };
-	struct source src = { .r = &r, .name = path };
+	struct source src = { .r = &r, .name = path, .next_line = 1 };
 	uint32_t default_ttl = TTL_UNKNOWN;
 	int rc = file_open(&src);
 
@@ -933,7 +955,8 @@ int zonefile_read_text(struct records *rs, const struct name *apex, const char *
 {
 	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
 			     .last_ttl = TTL_UNKNOWN, .no_include = true };
-	struct source src = { .r = &r, .name = name, .text = malloc(len + 1), .len = len };
+	struct source src = { .r = &r, .name = name, .text = malloc(len + 1), .len = len,
+			      .next_line = 1 };
 	uint32_t default_ttl = TTL_UNKNOWN;
 
 	if (!src.text)
@@ -942,4 +965,23 @@ int zonefile_read_text(struct records *rs, const struct name *apex, const char *
 		memcpy(src.text, text, len);
 	source_read(&src, apex->wire, apex->len, &default_ttl);
 	return reading_end(&r);
+}
+
+int zonefile_read_lines(struct records *rs, const struct name *apex, const char *text,
+			size_t len, uint64_t line, const char *name,
+			zonefile_report report, void *arg)
+{
+	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
+			     .last_ttl = TTL_UNKNOWN, .no_include = true, .lines = true };
+	struct source src = { .r = &r, .name = name, .text = malloc(len + 1), .len = len,
+			      .next_line = line };
+	uint32_t default_ttl = TTL_UNKNOWN;
+
+	if (!src.text)
+		return -ENOMEM;
+	if (len > 0)
+		memcpy(src.text, text, len);
+	source_read(&src, apex->wire, apex->len, &default_ttl);
+	files_free(&r);
+	return reading_result(&r);
 }

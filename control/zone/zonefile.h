@@ -45,6 +45,15 @@ int zonefile_read(struct records *rs, const struct name *apex, const char *path,
 int zonefile_read_text(struct records *rs, const struct name *apex, const char *text,
 		       size_t len, const char *name, zonefile_report report, void *arg);
 
+/* zonefile_read_lines - add single records, each whole on its line of text, to *rs
+ * (which may hold others), unsorted.  Lines are counted from `line`; `name` stands for
+ * the file in messages; empty lines are skipped.  Each record must say its owner and
+ * its TTL and be within the zone; no line may begin with a $ (a directive): the caller
+ * sees to that.  0, -EINVAL or -ENOMEM. */
+int zonefile_read_lines(struct records *rs, const struct name *apex, const char *text,
+			size_t len, uint64_t line, const char *name,
+			zonefile_report report, void *arg);
+
 /* zone_check - what a zone must be before it is published: one SOA, at the apex;
  * an NS RRset there; all names within the apex; no meta-type; no CNAME beside
  * other data (RFC 2181 10.1; RRSIG, NSEC and KEY may, RFC 4035 2.5) nor twice; at
@@ -55,6 +64,12 @@ int zonefile_read_text(struct records *rs, const struct name *apex, const char *
  * 0 or -EINVAL. */
 int zone_check(const struct records *rs, const struct name *apex,
 	       zonefile_report report, void *arg, const char *const *files);
+
+/* zone_check_name - the same rules for one name that changes: rs holds all that will
+ * stand at `owner`, sorted, in a zone whose other names are as they should be.  `line`
+ * stands in messages for records that have none, `file` for all of them. */
+int zone_check_name(const struct records *rs, const uint8_t *owner, const struct name *apex,
+		    uint32_t line, const char *file, zonefile_report report, void *arg);
 
 /* record_to_text - one record in master-file form with its owner, TTL, class and
  * type, without a newline, into text[0..size), NUL-terminated.  What it writes,

@@ -9,7 +9,8 @@ becomes the question's number), never twice.  Prints "probing", goes on until a 
 comes on stdin, waits half a second for late answers, and prints a JSON list: for
 each question [sent, answered or null, kind, rcode, flags, data], times in seconds
 of CLOCK_MONOTONIC, kind the index of the name, data what the answer holds: the text
-of a TXT record, or the serial of an SOA, as {"txt": [...], "soa": [...]}.
+of a TXT record, the serial of an SOA, the last four octets of an address, as
+{"txt": [...], "soa": [...], "a": [...], "aaaa": [...]}.
 
 Runs with real-time priority where it may: it is the measuring instrument.
 """
@@ -26,8 +27,10 @@ import wire
 
 def data_of(message):
     out = {}
-    for rr in message.answer + message.authority:
-        if rr[1] == wire.TXT:
+    for rr in message.answer + message.authority + message.additional:
+        if rr[1] in (wire.A, wire.AAAA):
+            out.setdefault(wire.type_name(rr[1]).lower(), []).append(int.from_bytes(rr[4][-4:], 'big'))
+        elif rr[1] == wire.TXT:
             out.setdefault('txt', []).append(rr[4][1:].decode())
         elif rr[1] == wire.SOA:
             out.setdefault('soa', []).append(int.from_bytes(rr[4][-20:-16], 'big'))

@@ -35,6 +35,7 @@ static void one_line(const char *line, size_t len)
 		abort();
 	json_decref(root);
 	free(reply);
+	request_clear(&q);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

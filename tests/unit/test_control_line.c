@@ -41,6 +41,9 @@ Test(control_line, each_command_is_read)
 		[COMMAND_STATS] = " {\"command\" : \"stats\"}\r",
 		[COMMAND_STOP] = "{\"command\":\"stop\"}",
 		[COMMAND_ZONE_RELOAD] = "{\"command\":\"zone-reload\"}",
+		[COMMAND_TXN_BEGIN] = "{\"command\":\"txn-begin\"}",
+		[COMMAND_TXN_COMMIT] = "{\"command\":\"txn-commit\"}",
+		[COMMAND_TXN_ABORT] = "{\"command\":\"txn-abort\"}",
 	};
 
 	for (unsigned i = 0; i < sizeof(plain) / sizeof(*plain); i++) {
@@ -76,6 +79,16 @@ Test(control_line, each_command_is_read)
 	cr_assert_eq(parse("{\"command\":\"zone-read\",\"name\":\"b.a\",\"zone\":\"a.\"}"), 0);
 	cr_assert(q.has_name);
 	cr_assert_str_eq(text(&q.name), "b.a.");
+
+	cr_assert_eq(parse("{\"command\":\"txn-begin\",\"source\":\"a file\",\"line\":7}"), 0);
+	cr_assert_eq(q.command, COMMAND_TXN_BEGIN);
+	cr_assert_str_eq(q.source, "a file");
+	cr_assert_eq(q.line, 7);
+	cr_assert_eq(parse("{\"command\":\"txn-edit\",\"text\":\"zone a\\n\"}"), 0);
+	cr_assert_eq(q.command, COMMAND_TXN_EDIT);
+	cr_assert_str_eq(json_string_value(q.text), "zone a\n");
+	cr_assert_eq(q.line, 1);
+	request_clear(&q);
 }
 
 Test(control_line, a_command_has_the_name_it_is_asked_by)
@@ -141,6 +154,15 @@ static const struct {
 	{"{\"command\":\"status\",\"id\":null}", PROTOCOL_BAD_ARGUMENT, "id must be"},
 	{"{\"command\":\"status\",\"id\":[1]}", PROTOCOL_BAD_ARGUMENT, "id must be"},
 	{"{\"command\":\"status\",\"id\":\"" LONG_ID "4\"}", PROTOCOL_BAD_ARGUMENT, "id must be"},
+	{"{\"command\":\"txn-begin\",\"line\":0}", PROTOCOL_BAD_ARGUMENT, "line must be"},
+	{"{\"command\":\"txn-begin\",\"line\":2147483648}", PROTOCOL_BAD_ARGUMENT, "line must be"},
+	{"{\"command\":\"txn-begin\",\"line\":\"1\"}", PROTOCOL_BAD_ARGUMENT, "line must be"},
+	{"{\"command\":\"txn-begin\",\"source\":1}", PROTOCOL_BAD_ARGUMENT, "source must be"},
+	{"{\"command\":\"txn-begin\",\"source\":\"a\\n\"}", PROTOCOL_BAD_ARGUMENT, "control character"},
+	{"{\"command\":\"txn-begin\",\"text\":\"\"}", PROTOCOL_BAD_ARGUMENT, "no argument `text'"},
+	{"{\"command\":\"txn-edit\"}", PROTOCOL_BAD_ARGUMENT, "needs the argument `text'"},
+	{"{\"command\":\"txn-edit\",\"text\":null}", PROTOCOL_BAD_ARGUMENT, "text must be a text"},
+	{"{\"command\":\"txn-edit\",\"text\":\"\",\"x\":1}", PROTOCOL_BAD_ARGUMENT, "no argument `x'"},
 	{"{\"command\":\"status\",\"id\":9223372036854775808}", PROTOCOL_BAD_REQUEST, "not one"},
 };
 
