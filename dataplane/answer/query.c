@@ -148,6 +148,17 @@ static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 	uint8_t version = 0;
 
 	*tsig = false;
+	if (cnt == 0)
+		return RCODE_NOERROR;
+	/* Nearly all queries that hold a record hold just a plain OPT: the loop below
+	 * would say the same of it. */
+	if (cnt == 1 && before == 0 && q->len - at >= OPT_LEN && msg[at] == 0 &&
+	    wire_read16(msg + at + 1) == TYPE_OPT && wire_read16(msg + at + 9) == 0) {
+		q->edns = true;
+		q->edns_size = wire_read16(msg + at + 3);
+		q->dnssec_ok = msg[at + 7] & FLAG_DO >> 8;
+		return msg[at + 6] > 0 ? RCODE_BADVERS : RCODE_NOERROR;
+	}
 	for (unsigned i = 0; i < cnt; i++) {
 		struct record_view v;
 
