@@ -210,26 +210,38 @@ static bool put_addresses(struct writer *w, const struct zone *zone, const struc
 	return true;
 }
 
+/* Does a name end in the last `labels` labels of a node's, `len` octets at `suffix`? */
+static bool ends_in(const struct name *name, const uint8_t *suffix, unsigned len, unsigned labels)
+{
+	return labels <= name->labels && len == name->len - (unsigned)name_suffix(name, labels) &&
+	       memcmp(name->wire + name_suffix(name, labels), suffix, len) == 0;
+}
+
 /* Write an NSEC or NSEC3 RRset with its signatures.  Its owner stands nowhere yet, but
- * for the end that it shares with sname. */
+ * for the end that it shares with sname or the question. */
 static bool put_proof(struct writer *w, const struct node *n, const struct rrset *s)
 {
 	const uint8_t *block = rrset_block(n, s), *suffix = n->name;
-	unsigned labels = n->labels, head;
+	const struct name *qname = &w->q->qname;
+	unsigned labels = n->labels, head, pos = 0;
 
 	for (; labels > 0; labels--, suffix += 1 + *suffix) {
 		unsigned len = n->name_len - (unsigned)(suffix - n->name);
 
-		if (labels <= w->sname->labels &&
-		    len == w->sname->len - (unsigned)name_suffix(w->sname, labels) &&
-		    memcmp(w->sname->wire + name_suffix(w->sname, labels), suffix, len) == 0)
+		if (ends_in(w->sname, suffix, len, labels)) {
+			pos = suffix_pos(w, labels);
 			break;
+		}
+		if (w->steps && ends_in(qname, suffix, len, labels)) {
+			pos = DNS_HEADER + name_suffix(qname, labels);
+			break;
+		}
 	}
 	head = (unsigned)(suffix - n->name);
 	if (head == 0 || w->at > POINTER_MAX)
 		return put_block(w, AUTHORITY, n, s, 0, s->len + s->sig_len,
 				 s->rr_cnt + (unsigned)s->sig_cnt,
-				 head ? POINTER_MAX + 1 : suffix_pos(w, labels), n->name, n->name_len);
+				 head ? POINTER_MAX + 1 : pos, n->name, n->name_len);
 
 	/* The first RR with its owner, the others pointing there. */
 	size_t len = s->len + s->sig_len - 2, owner_at = w->at, owner_len = head + (labels > 0 ? 2u : 1u);
@@ -239,7 +251,7 @@ static bool put_proof(struct writer *w, const struct node *n, const struct rrset
 		return false;
 	memcpy(p, n->name, head);
 	if (labels > 0)
-		wire_write16(p + head, (uint16_t)(0xc000 | suffix_pos(w, labels)));
+		wire_write16(p + head, (uint16_t)(0xc000 | pos));
 	else
 		p[head] = 0;
 	p += owner_len;
@@ -267,6 +279,8 @@ static bool put_security(struct writer *w, const struct found *f, const struct n
 {
 	const struct rrset *ds = node_rrset(cut, TYPE_DS);
 
+	if (ds && !ds->sig_cnt)
+		return true; /* an unsigned zone's */
 	if (ds && !put_rrset(w, AUTHORITY, cut, ds, false))
 		return false;
 	if (!ds && f->snapshot->denial)
@@ -407,7 +421,8 @@ static bool put_dname(struct writer *w, const struct node *n)
 	return w->q->qtype != TYPE_CNAME && w->q->qtype != TYPE_ANY && follow(w, at);
 }
 
-/* All RRSIGs of a name: they stand behind the RRsets they cover. */
+/* The RRSIGs of a name: they stand behind the RRsets they cover.  Over UDP those of one
+ * RRset, for the reason that ANY gets one (RFC 8482). */
 static bool put_all_signatures(struct writer *w, const struct node *n, bool expand)
 {
 	const struct rrset *s = node_rrsets(n);
@@ -417,7 +432,7 @@ static bool put_all_signatures(struct writer *w, const struct node *n, bool expa
 		if (!s[i].sig_cnt || s[i].type == TYPE_NSEC3)
 			continue;
 		any = true;
-		if (!put_signatures(w, n, &s[i], expand))
+		if (!put_signatures(w, n, &s[i], expand) || w->q->transport == TRANSPORT_UDP)
 			break;
 	}
 	return any;
@@ -475,7 +490,9 @@ static bool put_data(struct writer *w, const struct found *f, const struct node 
 		return false;
 	if (qtype == TYPE_RRSIG && put_all_signatures(w, n, expand))
 		return false;
-	s = qtype == TYPE_ANY ? NULL : node_rrset(n, TYPE_CNAME);
+	/* What may stand beside a CNAME is asked of its owner (RFC 4035 section 2.5). */
+	s = qtype == TYPE_ANY || qtype == TYPE_RRSIG || qtype == TYPE_NSEC ? NULL :
+		node_rrset(n, TYPE_CNAME);
 	if (s)
 		return put_rrset(w, ANSWER, n, s, expand) && follow(w, at + node_owner_len(n) + RR_FIXED);
 	if (prove && expand)

@@ -226,10 +226,12 @@ def chains_cross_zones(q, ours, theirs, world):
     return len({world.zone_of(n) for n in names} - {None}) > 1 and len(chain(q, theirs)[0]) <= len(names)
 
 
-# Knot and BIND take a question for NSEC at a CNAME to be about the CNAME's own name.
-@accept('knot bind', ANSWERED)
-def nsec_at_a_cname_follows_it(q, ours, theirs, world):
-    return q.qtype == 47 and len(chain(q, ours)[0]) > 1 and not theirs.answer
+# NSEC and RRSIG may stand beside a CNAME (RFC 4035 2.5), so they are asked of its owner.  NSD
+# follows the CNAME, also to a name beyond a DNAME.
+@accept('nsd', ANSWERED)
+def what_stands_beside_a_cname(q, ours, theirs, world):
+    return q.qtype in (46, 47) and len(chain(q, theirs)[0]) > 1 and \
+        len(chain(q, ours)[0]) < len(chain(q, theirs)[0])
 
 
 # A chain that comes back to a name of its own ends there, with what it gave.

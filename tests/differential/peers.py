@@ -4,7 +4,7 @@
 Each server runs in the foreground in a folder of its own, on a port of its own, as
 this program's child, and is stopped by its process id.  All are told to answer with
 as little as they can (no additional records that were not asked for), to allow UDP
-answers of 1232 octets, and to call themselves by the same identity and version.
+answers of 1232 octets unless the caller says otherwise, and to call themselves by the same identity and version.
 """
 import os
 import shutil
@@ -28,7 +28,8 @@ def file_of(apex):
 class Server:
     """A running name server: .name, .address, .port."""
 
-    def __init__(self, folder, port, zones, address='127.0.0.1'):
+    def __init__(self, folder, port, zones, address='127.0.0.1', udp=1232):
+        self.udp = udp
         self.folder = os.path.join(folder, self.name)
         self.address, self.port = address, port
         os.makedirs(self.folder)
@@ -99,12 +100,13 @@ class Pollux(Server):
   listen: ["%s@%d"]
   identity: %s
   version: %s
+  udp-payload: %d
   run-directory: run
   data-directory: data
 table:
   memory: 512M
 zone:
-%s''' % (self.address, self.port, IDENTITY, VERSION,
+%s''' % (self.address, self.port, IDENTITY, VERSION, self.udp,
          ''.join('  - domain: "%s"\n    file: %s\n' % (apex, file_of(apex)) for apex in zones)))
         os.mkdir(self.path('run'))
         os.mkdir(self.path('data'))
@@ -129,8 +131,8 @@ class Nsd(Server):
   minimal-responses: yes
   refuse-any: yes
   round-robin: no
-  ipv4-edns-size: 1232
-  ipv6-edns-size: 1232
+  ipv4-edns-size: %d
+  ipv6-edns-size: %d
   identity: "%s"
   version: "%s"
   rrl-ratelimit: 0
@@ -138,7 +140,7 @@ class Nsd(Server):
   verbosity: 1
 remote-control:
   control-enable: no
-%s''' % (self.address, self.port, self.folder, self.path('zone.list'), self.folder, IDENTITY, VERSION,
+%s''' % (self.address, self.port, self.folder, self.path('zone.list'), self.folder, self.udp, self.udp, IDENTITY, VERSION,
          ''.join('zone:\n  name: "%s"\n  zonefile: "%s"\n' % (apex, file_of(apex)) for apex in zones)))
         return [shutil.which('nsd') or '/usr/sbin/nsd', '-d', '-c', self.path('nsd.conf')]
 
@@ -152,7 +154,7 @@ class Knot(Server):
   rundir: "%s"
   identity: "%s"
   version: "%s"
-  udp-max-payload: 1232
+  udp-max-payload: %d
   udp-workers: 1
   tcp-workers: 1
   background-workers: 1
@@ -172,7 +174,7 @@ log:
   - target: stderr
     any: info
 zone:
-%s''' % (self.address, self.port, self.folder, IDENTITY, VERSION, self.path('db'), 'knot.sock', self.folder,
+%s''' % (self.address, self.port, self.folder, IDENTITY, VERSION, self.udp, self.path('db'), 'knot.sock', self.folder,
          ''.join('  - domain: "%s"\n    file: "%s"\n' % (apex, file_of(apex)) for apex in zones)))
         return [shutil.which('knotd') or '/usr/sbin/knotd', '-c', self.path('knot.conf')]
 
@@ -191,9 +193,9 @@ class Bind(Server):
   minimal-responses yes;
   minimal-any yes;
   empty-zones-enable no;
-  max-udp-size 1232;
-  edns-udp-size 1232;
-  nocookie-udp-size 1232;
+  max-udp-size %d;
+  edns-udp-size %d;
+  nocookie-udp-size %d;
   answer-cookie no;
   notify no;
   dnssec-validation no;
@@ -214,7 +216,7 @@ class Bind(Server):
 };
 controls { };
 logging { category default { default_stderr; }; category lame-servers { null; }; };
-%s''' % (self.folder, self.port, self.address, IDENTITY, IDENTITY, VERSION,
+%s''' % (self.folder, self.port, self.address, self.udp, self.udp, self.udp, IDENTITY, IDENTITY, VERSION,
          ''.join('zone "%s" { type primary; file "%s"; };\n' % (apex, file_of(apex)) for apex in zones)))
         return [shutil.which('named') or '/usr/sbin/named', '-g', '-n', '1', '-c', self.path('named.conf')]
 

@@ -22,18 +22,18 @@ HEADER_BITS = (0, wire.RD, wire.CD, wire.AD, wire.Z, wire.RD | wire.CD | wire.AD
 
 class Question:
     """message is the query with identifier 0; tag says what kind it is."""
-    __slots__ = ('tag', 'message', 'tcp', 'qname', 'qtype', 'qclass', 'flags', 'edns', 'alone')
+    __slots__ = ('tag', 'message', 'tcp', 'qname', 'qtype', 'qclass', 'flags', 'edns', 'alone', 'dnssec')
 
-    def __init__(self, tag, qname, qtype, qclass=wire.IN, flags=0, opcode=0, edns=None, tcp=False):
+    def __init__(self, tag, qname, qtype, qclass=wire.IN, flags=0, opcode=0, edns=None, tcp=False, dnssec=False):
         self.tag, self.qname, self.qtype, self.qclass = tag, qname, qtype, qclass
-        self.flags, self.edns, self.tcp, self.alone = flags, edns, tcp, False
+        self.flags, self.edns, self.tcp, self.alone, self.dnssec = flags, edns, tcp, False, dnssec
         self.message = wire.query(qname, qtype, qclass, flags, opcode,
-                                  None if edns is None else wire.opt(edns))
+                                  None if edns is None else wire.opt(edns, flags=0x8000 if dnssec else 0))
 
     def __str__(self):
         return '%s: %s %s class %d flags %#x %s over %s: %s' % (
             self.tag, wire.text(self.qname), wire.type_name(self.qtype), self.qclass, self.flags,
-            'no EDNS' if self.edns is None else 'EDNS %d' % self.edns, 'TCP' if self.tcp else 'UDP',
+            'no EDNS' if self.edns is None else 'EDNS %d%s' % (self.edns, ' DO' * self.dnssec), 'TCP' if self.tcp else 'UDP',
             self.message.hex() if len(self.message) < 120 else '%d octets' % len(self.message))
 
 

@@ -239,7 +239,7 @@ Test(dnssec, mixed_nsec, .init = open_lab)
 	expect("example.", TYPE_NS,
 	       "NOERROR aa; an @ NS; an @ NS; an @ RRSIG NS; ar ns1. A; ar ns1. RRSIG A; "
 	       "ar ns1. AAAA; ar ns1. RRSIG AAAA");
-	expect("www.example.", TYPE_RRSIG,
+	expect("www.example.", TYPE_RRSIG, /* asked over TCP */
 	       "NOERROR aa; an www. RRSIG A; an www. RRSIG TXT; an www. RRSIG NSEC");
 	expect("www.example.", TYPE_ANY,
 	       "NOERROR aa; an www. A; an www. RRSIG A; an www. TXT; an www. RRSIG TXT; "
