@@ -35,7 +35,6 @@ struct chunk {
 	uint16_t live;       /* blocks handed out of a CHUNK_CLASS */
 	uint16_t fresh;      /* blocks never handed out begin at this index */
 	ref free;            /* list of returned blocks, linked through their first octets */
-	uint32_t prev, next; /* CHUNK_CLASS: others of its class with room; 0 is none */
 	uint32_t run;        /* CHUNK_LARGE: chunks in the run */
 };
 
@@ -50,7 +49,9 @@ struct arena {
 	uint32_t chunk_cnt;  /* of `size` */
 	uint32_t free_cnt;   /* chunks in CHUNK_FREE */
 	uint32_t lowest;     /* no free chunk below this index */
-	uint32_t room[CLASSES]; /* a chunk of the class with room; 0 is none */
+	/* Chunks of each class with room, a bit each.  The lowest is always taken from, so
+	 * that after a peak the upper ones empty and can serve again as a whole. */
+	struct { uint64_t *word; uint32_t first; } room[CLASSES]; /* first: no bit in a word below */
 };
 
 static unsigned class_of(size_t size)
@@ -139,6 +140,14 @@ static int arena_back(struct arena *a, uint64_t want)
 	return 0;
 }
 
+static void arena_free_private(struct arena *a)
+{
+	for (unsigned c = 0; c < CLASSES; c++)
+		free(a->room[c].word);
+	free(a->chunk);
+	free(a);
+}
+
 int arena_create(struct arena **out, uint64_t max, enum arena_huge huge)
 {
 	static_assert(sizeof(struct arena_head) <= CHUNK, "the head fits the first chunk");
@@ -158,6 +167,11 @@ int arena_create(struct arena **out, uint64_t max, enum arena_huge huge)
 	err = -ENOMEM;
 	if (!a->chunk)
 		goto fail;
+	for (unsigned c = 0; c < CLASSES; c++) {
+		a->room[c].word = calloc((a->chunk_cnt + 63) / 64, sizeof(uint64_t));
+		if (!a->room[c].word)
+			goto fail;
+	}
 
 	err = -ENOMEM;
 	if (huge == ARENA_HUGE_YES || (huge == ARENA_HUGE_AUTO && huge_free() >= a->size))
@@ -192,8 +206,7 @@ fail_map:
 	munmap(a->base, a->size);
 	close(a->fd);
 fail:
-	free(a->chunk);
-	free(a);
+	arena_free_private(a);
 	return err;
 }
 
@@ -203,8 +216,7 @@ void arena_destroy(struct arena *a)
 		return;
 	munmap(a->base, a->size);
 	close(a->fd);
-	free(a->chunk);
-	free(a);
+	arena_free_private(a);
 }
 
 int arena_reader_fd(const struct arena *a)
@@ -248,27 +260,29 @@ static uint32_t arena_take_run(struct arena *a, uint32_t cnt)
 	}
 }
 
-static void room_unlink(struct arena *a, uint32_t c)
+static void room_set(struct arena *a, uint32_t c)
 {
-	struct chunk *k = &a->chunk[c];
+	unsigned class = a->chunk[c].class;
 
-	if (k->prev)
-		a->chunk[k->prev].next = k->next;
-	else
-		a->room[k->class] = k->next;
-	if (k->next)
-		a->chunk[k->next].prev = k->prev;
+	a->room[class].word[c / 64] |= UINT64_C(1) << c % 64;
+	if (c / 64 < a->room[class].first)
+		a->room[class].first = c / 64;
 }
 
-static void room_link(struct arena *a, uint32_t c)
+static void room_clear(struct arena *a, uint32_t c)
 {
-	struct chunk *k = &a->chunk[c];
+	a->room[a->chunk[c].class].word[c / 64] &= ~(UINT64_C(1) << c % 64);
+}
 
-	k->prev = 0;
-	k->next = a->room[k->class];
-	if (k->next)
-		a->chunk[k->next].prev = c;
-	a->room[k->class] = c;
+/* The lowest chunk of the class with room, or 0. */
+static uint32_t room_lowest(struct arena *a, unsigned class)
+{
+	uint32_t words = (uint32_t)(a->fill / CHUNK + 63) / 64, i = a->room[class].first;
+
+	while (i < words && !a->room[class].word[i])
+		i++;
+	a->room[class].first = i;
+	return i < words ? i * 64 + (uint32_t)__builtin_ctzll(a->room[class].word[i]) : 0;
 }
 
 static void arena_account(struct arena *a, uint64_t octets)
@@ -302,14 +316,14 @@ ref arena_alloc(struct arena *a, size_t size)
 		return arena_alloc_large(a, size);
 
 	unsigned class = class_of(size);
-	uint32_t octets = class_size(class), c = a->room[class];
+	uint32_t octets = class_size(class), c = room_lowest(a, class);
 
 	if (!c) {
 		c = arena_take_run(a, 1);
 		if (!c)
 			return 0;
 		a->chunk[c] = (struct chunk){ .state = CHUNK_CLASS, .class = (uint8_t)class };
-		room_link(a, c);
+		room_set(a, c);
 	}
 
 	struct chunk *k = &a->chunk[c];
@@ -321,7 +335,7 @@ ref arena_alloc(struct arena *a, size_t size)
 	else
 		r = (ref)(c * CHUNK_UNITS + k->fresh++ * (octets / ARENA_UNIT));
 	if (++k->live == limit)
-		room_unlink(a, c);
+		room_clear(a, c);
 	arena_account(a, octets);
 	return r;
 }
@@ -348,11 +362,11 @@ void arena_free(struct arena *a, ref r)
 	assert(k->state == CHUNK_CLASS && k->live > 0);
 	a->used -= octets;
 	if (k->live-- == CHUNK / octets)
-		room_link(a, c);
+		room_set(a, c);
 	memcpy(a->base + (uint64_t)r * ARENA_UNIT, &k->free, sizeof(k->free));
 	k->free = r;
 	if (k->live == 0) {
-		room_unlink(a, c);
+		room_clear(a, c);
 		*k = (struct chunk){ .state = CHUNK_FREE };
 		a->free_cnt++;
 		if (c < a->lowest)
@@ -363,6 +377,7 @@ void arena_free(struct arena *a, ref r)
 void arena_usage(const struct arena *a, struct arena_usage *u)
 {
 	*u = (struct arena_usage){ .max = a->size, .fill = a->fill, .used = a->used,
+				   .held = a->fill - a->free_cnt * CHUNK,
 				   .peak = a->peak, .huge = a->huge };
 }
 

@@ -78,6 +78,7 @@ struct arena_usage {
 	uint64_t max;       /* octets configured */
 	uint64_t fill;      /* octets backed by memory */
 	uint64_t used;      /* octets in live blocks, rounding included */
+	uint64_t held;      /* octets of the 64 KiB chunks they lie in */
 	uint64_t peak;      /* largest `used` so far */
 	bool huge;          /* in 2 MiB pages */
 };
