@@ -15,11 +15,11 @@ PATIENCE = 0.4  # seconds without any answer, after which the open questions are
 TRIES = 3
 
 
-def udp(address, questions, window=WINDOW):
-    """Answers (octets or None) in the order of the questions."""
+def udp(address, questions, window=WINDOW, make=socket.socket):
+    """Answers (octets or None) in the order of the questions.  make opens a socket."""
     family = socket.AF_INET6 if ':' in address[0] else socket.AF_INET
     answers = [None] * len(questions)
-    with socket.socket(family, socket.SOCK_DGRAM) as s:
+    with make(family, socket.SOCK_DGRAM) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         s.connect(address)
         s.setblocking(False)
@@ -70,7 +70,7 @@ def udp(address, questions, window=WINDOW):
     for start in range(0, len(alone), 200):
         sockets = {}
         for i in alone[start:start + 200]:
-            s = socket.socket(family, socket.SOCK_DGRAM)
+            s = make(family, socket.SOCK_DGRAM)
             s.connect(address)
             s.send(questions[i].message)
             sockets[s] = i

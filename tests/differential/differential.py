@@ -46,7 +46,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--ours', default='pollux', choices=peers.ALL)
     parser.add_argument('--seed', type=int, default=int(os.environ.get('POLLUX_SEED', 20240101)))
-    parser.add_argument('--scale', type=float, default=1.0)
+    parser.add_argument('--scale', type=float, default=1.0 if os.environ.get('POLLUX_LONG') == '1' else 0.5)
     parser.add_argument('--show', type=int, default=5, help='examples of each kind of unexplained difference')
     parser.add_argument('--keep', action='store_true', help='keep the working folder')
     options = parser.parse_args()

@@ -54,12 +54,14 @@ def send_all(s, many):
             time.sleep(0.002)
 
 
+@lab.measured
 def frames_cut_at_every_length():
     with Meanwhile(), L.raw() as s:
         for frame in good_frames()[::5]:
             send_all(s, (frame[:n] for n in range(14, len(frame))))
 
 
+@lab.measured
 def mutated_frames():
     rng = random.Random(SEED)
     print('# seed %d' % SEED)
@@ -82,6 +84,7 @@ def mutated_frames():
         send_all(s, mutated())
 
 
+@lab.measured
 def mutated_messages():
     """The same behind right lengths and checksums, so that all of it reaches the parser."""
     rng = random.Random(SEED + 1)
@@ -108,6 +111,7 @@ def mutated_messages():
                     time.sleep(0.002)
 
 
+@lab.measured
 def random_frames():
     rng = random.Random(SEED + 2)
     head = frames.mac(L.server_mac) + frames.mac(L.client_mac)
@@ -116,6 +120,7 @@ def random_frames():
         send_all(s, (head + rng.choice(kinds) + rng.randbytes(rng.randrange(2, 1400)) for _ in range(FRAMES)))
 
 
+@lab.measured
 def garbage_to_the_control_socket():
     rng = random.Random(SEED + 3)
     good = json.dumps({'command': 'zone-show', 'zone': 'example.com', 'id': 'x'}).encode()
@@ -172,6 +177,7 @@ def garbage_to_the_control_socket():
             s.close()
 
 
+@lab.measured
 def garbage_to_the_attach_socket():
     rng = random.Random(SEED + 4)
     path = L.path('run', 'attach.sock')
@@ -202,6 +208,7 @@ def garbage_to_the_attach_socket():
                        'descriptors closed again')
 
 
+@lab.measured
 def garbage_over_tcp():
     rng = random.Random(SEED + 5)
     with Meanwhile():
@@ -235,6 +242,7 @@ BAD_ZONES = (
 )
 
 
+@lab.measured
 def bad_zones_leave_the_old_data():
     with Meanwhile():
         for what, text in BAD_ZONES:

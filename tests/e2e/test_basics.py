@@ -32,6 +32,7 @@ def values(message, section='answer', rtype=None):
     return [rr[4] for rr in getattr(message, section) if rtype is None or rr[1] == rtype]
 
 
+@lab.measured
 def positive():
     for server in (lab.SERVER4, lab.SERVER6):
         with L.counting(answered=1, steer_redirect=1, control_answered=0):
@@ -40,6 +41,7 @@ def positive():
         check(not m.authority and not m.additional, 'more than asked for: %s', m)
 
 
+@lab.measured
 def kinds_of_answers():
     with L.counting(answered=11, control_answered=0, rcode_NXDOMAIN=1, rcode_REFUSED=1):
         m = L.ask('x.y.wild.example.com', 'A')
@@ -76,6 +78,7 @@ def case_of_the_question_is_kept():
     equal(wire.Message(answer).rcode, 0, 'rcode')
 
 
+@lab.measured
 def names_of_the_server():
     for name, text in (('version.bind', b'\x03e2e'), ('id.server', b'\x03lab'), ('hostname.bind', b'\x03lab')):
         with L.counting(answered=1):
@@ -108,6 +111,7 @@ def other_tools_agree():
     check('192.0.2.30' in L.dig('x.wild.example.com'), 'dig')
 
 
+@lab.measured
 def vlan_tags_are_kept():
     s = L.raw()
     s.setsockopt(263, 8, 1)  # PACKET_AUXDATA
@@ -132,6 +136,7 @@ def vlan_tags_are_kept():
     s.close()
 
 
+@lab.measured
 def unfinished_and_absent_checksums():
     """What kernel senders on veth leave behind, and UDP without a checksum over IPv4."""
     s = L.raw()
@@ -145,6 +150,7 @@ def unfinished_and_absent_checksums():
     s.close()
 
 
+@lab.measured
 def another_mac_is_not_ours():
     s = L.raw()
     other = '02:00:00:00:00:99'
@@ -155,6 +161,7 @@ def another_mac_is_not_ours():
     s.close()
 
 
+@lab.measured
 def the_kernel_path_answers_the_rest():
     padding = lambda n: wire.opt(1232, options=struct.pack('>HH', 12, n) + bytes(n))
     for what, message, counter in (
@@ -179,6 +186,7 @@ def the_kernel_path_answers_the_rest():
             equal(values(wire.Message(s.recv(4096))), A, 'destination options')
 
 
+@lab.measured
 def the_punt_ring():
     """TSIG and IXFR over UDP are handed over and answered from the listening socket."""
     with L.counting(handed_over=1, control_answered='>=0'):

@@ -40,6 +40,7 @@ class Load:
     """dnsperf in the background, and the steady client."""
 
     def __init__(self, *questions):
+        L.restore()
         with open(L.path('load.txt'), 'w') as f:
             f.write('www.example.com A\nnx.example.com A\nexample.com NS\n')
         self.dnsperf = L.start('dnsperf', ['dnsperf', '-s', lab.SERVER4, '-d', L.path('load.txt'), '-l', '600', '-Q',
@@ -94,18 +95,22 @@ def dataplane_lost(number):
     check(all(row[3] in (0, None) for row in rows), 'another rcode than NOERROR')
 
 
+@lab.measured
 def dataplane_killed():
     dataplane_lost(signal.SIGKILL)
 
 
+@lab.measured
 def dataplane_crashed():
     dataplane_lost(signal.SIGSEGV)
 
 
+@lab.measured
 def dataplane_stopped():
     dataplane_lost(signal.SIGSTOP)
 
 
+@lab.measured
 def dataplane_ended_in_good_order():
     load = Load()
     try:
@@ -126,9 +131,11 @@ def zone(number):
     return lab.ZONE.replace('hostmaster 1 ', 'hostmaster %d ' % number) + 'v TXT "%d"\n' % number
 
 
+@lab.measured
 def control_killed():
     """The dataplane goes on, meets the new control process, and takes over its data;
     no question is lost and the answers change exactly once."""
+    L.restore()
     L.write_zone('example.com', zone(10))
     L.ask_control('zone-reload')
     load = Load('v.example.com/TXT', 'nx%.example.com/A')
@@ -175,6 +182,7 @@ def workers_answer_one():
     return L.counters().get('answered', 0) > before
 
 
+@lab.measured
 def control_stopped_and_continued():
     """A control process that hangs takes nothing away from UDP/53."""
     load = Load()
