@@ -280,7 +280,8 @@ static int settle(struct change *c, const struct snapshot *old, struct snapshot 
 		if (is)
 			content->records += (uint64_t)node_records(arena_at(base, is));
 		content->names += (is != 0) - (was != 0);
-		err = stage_denial(t, c->apex, content, was, is);
+		if (t->chain_same)
+			err = stage_denial(t, c->apex, content, was, is);
 		if (!err && was && is)
 			err = stage_retire(&t->stage, was);
 		if (!err)
@@ -334,6 +335,63 @@ static int change_all(struct change *c, const struct rrset_change *ch, size_t cn
 	return err;
 }
 
+/* May another NSEC3 chain be the one to serve now?  The one that is served stays while the
+ * apex's NSEC3PARAMs do. */
+static bool chain_may_change(struct change *c, const struct snapshot *old)
+{
+	const struct node *was = arena_at(c->t->db->base, old->apex), *is = staged(c, c->apex->wire);
+	const struct rrset *a = node_rrset(was, TYPE_NSEC3PARAM), *b = is ? node_rrset(is, TYPE_NSEC3PARAM) : NULL;
+
+	if (!a != !b || (a && (a->len != b->len ||
+			       memcmp(rrset_block(was, a), rrset_block(is, b), a->len) != 0)))
+		return true;
+	for (size_t i = 0; b && !old->chain && i < c->touched.cnt; i++)
+		if (((const struct node *)arena_at(c->t->db->base, c->touched.ref[i]))->flags & NODE_PROOF)
+			return true;
+	return false;
+}
+
+/* Choose the chain anew.  If it is another one, every name has other hashes. */
+static int choose_chain(struct change *c, const struct snapshot *old, struct snapshot *content)
+{
+	const uint8_t *base = c->t->db->base;
+	struct nsec3_param param;
+	struct tree_iter it;
+	struct records rs;
+	int err = 0;
+
+	records_init(&rs);
+	for (ref r = tree_first(&it, base, c->tree); !err && r; r = tree_next(&it)) {
+		const struct node *n = arena_at(base, r);
+
+		if (n->flags & (NODE_APEX | NODE_PROOF))
+			err = keep_records(c, &rs, n, NULL, 0);
+	}
+	if (!err)
+		err = stage_chain(c->t, old, nsec3_choose(&param, &rs, c->t->db->nsec3_max) ? &param.chain : NULL,
+				  content);
+	records_free(&rs);
+	if (err || c->t->chain_same)
+		return err;
+	err = stage_again(c, c->apex->wire);
+	return err ? err : stage_below(c, c->apex->wire);
+}
+
+/* The denial tree for another chain. */
+static int rebuild_denial(struct change *c, const struct snapshot *old, struct snapshot *content)
+{
+	struct ref_list all = { 0 };
+	struct tree_iter it;
+	int err = tree_retire(&c->t->stage, old->denial);
+
+	for (ref r = tree_first(&it, c->t->db->base, c->tree); !err && r; r = tree_next(&it))
+		err = list_add(&all, r);
+	if (!err)
+		err = stage_denial_all(c->t, c->apex, content, all.ref, all.cnt);
+	ref_list_free(&all);
+	return err;
+}
+
 int txn_change(struct txn *t, const struct name *apex, const struct rrset_change *ch, size_t cnt,
 	       change_check check, void *arg)
 {
@@ -356,8 +414,12 @@ int txn_change(struct txn *t, const struct name *apex, const struct rrset_change
 	records_init(&c.rs);
 	int err = change_all(&c, ch, cnt, check, arg);
 
+	if (!err && chain_may_change(&c, old))
+		err = choose_chain(&c, old, &content);
 	if (!err)
 		err = settle(&c, old, &content);
+	if (!err && !t->chain_same)
+		err = rebuild_denial(&c, old, &content);
 	if (!err) {
 		const struct node *n = staged(&c, apex->wire);
 		const struct rrset *soa = n ? node_rrset(n, TYPE_SOA) : NULL;

@@ -90,7 +90,7 @@ static const uint8_t *next_hash(const uint8_t *rdata)
 	return *len == NSEC3_HASH ? len + 1 : NULL;
 }
 
-static bool closed(const struct nsec3_chain *c, const struct records *rs)
+bool nsec3_closed(const struct nsec3_chain *c, const struct records *rs)
 {
 	uint8_t first[NSEC3_HASH], hash[NSEC3_HASH];
 	const uint8_t *next = NULL;
@@ -111,7 +111,16 @@ static bool closed(const struct nsec3_chain *c, const struct records *rs)
 	return next && memcmp(next, first, sizeof(first)) == 0;
 }
 
-bool nsec3_choose(struct nsec3_param *p, const struct records *rs, unsigned max)
+static bool has_any(const struct nsec3_chain *c, const struct records *rs)
+{
+	for (size_t i = 0; i < rs->cnt; i++)
+		if (rs->rr[i].type == TYPE_NSEC3 && nsec3_same_chain(c, rs->rr[i].rdata))
+			return true;
+	return false;
+}
+
+static bool choose(struct nsec3_param *p, const struct records *rs, unsigned max,
+		   bool (*fit)(const struct nsec3_chain *c, const struct records *rs))
 {
 	for (size_t i = 0; i < rs->cnt; i++) {
 		const struct record *rr = &rs->rr[i];
@@ -119,9 +128,13 @@ bool nsec3_choose(struct nsec3_param *p, const struct records *rs, unsigned max)
 		if (rr->owner != rs->rr[0].owner && name_cmp(rr->owner, rs->rr[0].owner) != 0)
 			return false;
 		if (rr->type == TYPE_NSEC3PARAM && rr->rdata[1] == 0 &&
-		    nsec3_param_read(p, rr->rdata) && p->chain.iterations <= max &&
-		    closed(&p->chain, rs))
+		    nsec3_param_read(p, rr->rdata) && p->chain.iterations <= max && fit(&p->chain, rs))
 			return true;
 	}
 	return false;
+}
+
+bool nsec3_choose(struct nsec3_param *p, const struct records *rs, unsigned max)
+{
+	return choose(p, rs, max, nsec3_closed) || choose(p, rs, max, has_any);
 }

@@ -62,10 +62,14 @@ bool nsec3_param_read(struct nsec3_param *p, const uint8_t *rdata);
 /* nsec3_same_chain - does this RDATA name the chain? */
 bool nsec3_same_chain(const struct nsec3_chain *c, const uint8_t *rdata);
 
+/* nsec3_closed - is the chain closed: is each record's next the following one's owner, and the
+ * last's the first's (section 7.1)?  False also if it is empty.  rs is sorted. */
+bool nsec3_closed(const struct nsec3_chain *c, const struct records *rs);
+
 /* nsec3_choose - of a zone's NSEC3PARAMs with flags 0 (section 4.1.2) and no more than `max`
- * iterations, the first whose chain is closed: each record's next is the following one's
- * owner, and the last's is the first's (section 7.1).  False if there is none.  rs is
- * sorted; its first owner is the apex. */
+ * iterations, the first whose chain is closed, or else the first that has a chain at all.
+ * False if there is none.  Of rs, whose first owner is the apex and which is sorted, NSEC3 and
+ * NSEC3PARAM records matter. */
 bool nsec3_choose(struct nsec3_param *p, const struct records *rs, unsigned max);
 
 #endif

@@ -4,24 +4,9 @@
  * named so ask what appendix B asks. */
 #include <criterion/criterion.h>
 
-#include "answers.h"
+#include "signed.h"
 
 static struct lab lab;
-
-/* lab_put_file - load zones/FILE as the zone example. */
-static void lab_put_file(struct lab *l, const char *file)
-{
-	static char path[4096], text[1 << 16];
-
-	snprintf(path, sizeof(path), TEST_ZONES "/%s.zone", file);
-	FILE *f = fopen(path, "r");
-
-	if (!f)
-		fatal(path);
-	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
-	fclose(f);
-	lab_put(l, "example.", text);
-}
 
 static void open_lab(void)
 {
@@ -410,4 +395,128 @@ Test(dnssec, negative_ttl, .init = open_lab)
 
 	cr_expect(strstr(text, "ns example. 60 IN SOA"));
 	cr_expect(strstr(text, "ns example. 60 IN RRSIG SOA"));
+}
+
+/* ---- changes ---- */
+
+#define POOL_MAX 4096
+
+/* RRsets of three signings of one zone, to be put and taken at random. */
+static struct rrset_change pool[POOL_MAX];
+static unsigned pool_cnt;
+
+static void pool_fill(const char *file, struct records *rs)
+{
+	static char path[4096], text[1 << 16];
+	struct name apex;
+
+	snprintf(path, sizeof(path), TEST_ZONES "/%s.zone", file);
+	FILE *f = fopen(path, "r");
+	size_t len = f ? fread(text, 1, sizeof(text), f) : 0;
+
+	cr_assert(f);
+	fclose(f);
+	records_init(rs);
+	name_from_text(&apex, "example.");
+	cr_assert_eq(zonefile_read_text(rs, &apex, text, len, file, lab_report, NULL), 0);
+	for (size_t i = 0, n; i < rs->cnt; i += n) {
+		const struct record *rr = &rs->rr[i];
+
+		for (n = 1; i + n < rs->cnt && rr[n].type == rr->type &&
+			    name_cmp(rr[n].owner, rr->owner) == 0; n++)
+			;
+		if (rr->type == TYPE_SOA || (rr->type == TYPE_NS && name_cmp(rr->owner, apex.wire) == 0))
+			continue;
+		cr_assert(pool_cnt < POOL_MAX);
+		pool[pool_cnt++] = (struct rrset_change){ .owner = rr->owner, .rr = rr, .rr_cnt = n, .type = rr->type };
+	}
+}
+
+static int collect(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl,
+		   const uint8_t *rdata, uint16_t rdata_len)
+{
+	return records_add(arg, owner, type, ttl, rdata, rdata_len, 0, 0);
+}
+
+static void put_records(struct lab *l, const struct name *apex, const struct records *rs)
+{
+	struct txn *t = db_begin(l->db);
+	uint64_t version;
+
+	cr_assert_eq(txn_zone_put(t, apex, rs), 0);
+	cr_assert_eq(txn_commit(t, &version), 0);
+}
+
+/* Whichever way a zone came to its records, RRset by RRset, by reloads or afresh: the same
+ * answers and proofs. */
+Test(dnssec, changes, .init = open_lab)
+{
+	static const char *const names[] = { "example.", "www.example.", "b.example.", "x.b.example.", "zz.example.",
+		"q.wild.example.", "*.wild.example.", "x.ent.wild.example.", "q.chain.example.", "x.d.example.",
+		"x.cut.example.", "cut.example.", "x.lame.example.", "ent2.example.", "x.ent2.example.", "in.ent2.example.",
+		"x.in.ent2.example.", "x.sec.ent3.example.", "ent3.example.", "x.starent.example.", "none.example.",
+		"b39f52k2414ait0pcpfjosgb4bs25jpe.example.", "x.b39f52k2414ait0pcpfjosgb4bs25jpe.example." };
+	static const uint16_t types[] = { TYPE_A, TYPE_DS, TYPE_NSEC3, TYPE_RRSIG };
+	static uint8_t out[2][1 << 16];
+	struct records sources[3];
+	struct lab reloaded, fresh;
+	struct name apex;
+	unsigned kinds[3] = { 0 }; /* no proofs, NSEC, NSEC3 */
+
+	name_from_text(&apex, "example.");
+	lab_put_file(&lab, "mixed-nsec");
+	lab_open(&reloaded);
+	pool_fill("mixed-nsec", &sources[0]);
+	pool_fill("mixed-nsec3", &sources[1]);
+	pool_fill("mixed-optout", &sources[2]);
+	srandom(1);
+	for (unsigned round = 0; round < 600; round++) {
+		struct txn *t = db_begin(lab.db);
+		struct rrset_change c = pool[(unsigned)random() % pool_cnt];
+		uint64_t version;
+		struct records rs;
+
+		/* Now and then the parameters, so that chains come and go. */
+		while (round % 20 == 0 && c.type != TYPE_NSEC3PARAM)
+			c = pool[(unsigned)random() % pool_cnt];
+		if (random() % 3 == 0)
+			c.rr_cnt = 0;
+		cr_assert_eq(txn_change(t, &apex, &c, 1, NULL, NULL), 0);
+		cr_assert_eq(txn_commit(t, &version), 0);
+
+		records_init(&rs);
+		reader_begin(&lab.reader);
+		cr_assert_eq(reader_walk(&lab.reader, &apex, NULL, collect, &rs), 0);
+		cr_assert_eq(records_sort(&rs), 0);
+		put_records(&reloaded, &apex, &rs);
+		lab_open(&fresh);
+		put_records(&fresh, &apex, &rs);
+		records_free(&rs);
+		for (unsigned i = 0; i < 23 * 4; i++) {
+			struct lab *others[] = { &reloaded, &fresh };
+			uint8_t msg[512];
+			size_t len = question(msg, names[i / 4], types[i % 4], 4096), n;
+
+			msg[len - 4] = 0x80;
+			n = answer_in(&lab, msg, len, TRANSPORT_TCP, 65535, out[0]);
+			for (unsigned k = 0; k < 2; k++) {
+				size_t m = answer_in(others[k], msg, len, TRANSPORT_TCP, 65535, out[1]);
+
+				cr_assert(m == n && !memcmp(out[0], out[1], n), "round %u, %s type %u, %s:\n%s",
+					  round, names[i / 4], types[i % 4], k ? "fresh" : "reloaded",
+					  answer_text(out[1], m));
+			}
+			const char *text = names[i / 4][0] == 'z' && i % 4 == 0 ? answer_text(out[0], n) : NULL;
+
+			if (text)
+				kinds[strstr(text, " NSEC3 ") ? 2 : strstr(text, " NSEC ") ? 1 : 0]++;
+		}
+		db_destroy(fresh.db);
+		while (db_reclaim(lab.db) || db_reclaim(reloaded.db))
+			;
+	}
+	for (unsigned i = 0; i < 3; i++)
+		records_free(&sources[i]);
+	db_destroy(reloaded.db);
+	cr_assert(kinds[1] > 20 && kinds[2] > 20, "%u none, %u NSEC, %u NSEC3", kinds[0], kinds[1], kinds[2]);
 }
