@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "bench/load/port.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_dev.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
+
+#include "dataplane/common/log.h"
+#include "dataplane/gate.h"
+
+#define RING 2048
+#define MEMIF_LOG2_RING 11
+/* AF_XDP keeps a fill ring's worth of buffers in the kernel and as many on their way;
+ * the others hold a burst each way. */
+#define POOL_XDP 8192
+#define POOL_COPY 4096
+#define POOL_CACHE 256
+#define ROOM (2048 + RTE_PKTMBUF_HEADROOM)
+#define MEMORY_MIB 128 /* for buffers and DPDK itself, without huge pages */
+#define NAP_NS 10000000
+#define RUNTIME_DIR "/var/run/dpdk/"
+
+static const char *const kinds[] = { "interface:", "memif:", "pci:" };
+
+int port_parse(struct port *p, const char *text)
+{
+	*p = (struct port){ .pass = -1 };
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		size_t len = strlen(kinds[i]);
+
+		if (strncmp(text, kinds[i], len) != 0)
+			continue;
+		p->kind = i;
+		p->target = text + len;
+		if (*p->target == '\0' || strpbrk(p->target, ",[]=\"'"))
+			break; /* DPDK's arguments know no quoting */
+		return 0;
+	}
+	log_error("%s is no port: interface:NAME, memif:PATH or pci:ADDRESS", text);
+	return -EINVAL;
+}
+
+static int interface_look(struct port *p)
+{
+	struct ifreq ifr = { 0 };
+	int s, rc = 0;
+
+	p->ifindex = if_nametoindex(p->target);
+	if (p->ifindex == 0) {
+		log_error("%s: there is no such interface", p->target);
+		return -ENODEV;
+	}
+	s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (s < 0)
+		return -errno;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", p->target);
+	if (ioctl(s, SIOCGIFHWADDR, &ifr) != 0) {
+		rc = -errno;
+		log_error("%s: %s", p->target, strerror(errno));
+	}
+	memcpy(p->mac, ifr.ifr_hwaddr.sa_data, 6);
+	close(s);
+	return rc;
+}
+
+/* ---- DPDK ---- */
+
+static ssize_t log_line(void *cookie, const char *text, size_t len)
+{
+	size_t n = len;
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	if (n > 0)
+		log_warn("dpdk: %.*s", (int)n, text);
+	return (ssize_t)len;
+}
+
+static unsigned long huge_free(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	unsigned long n = 0;
+
+	if (f && fscanf(f, "%lu", &n) != 1)
+		n = 0;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int eal_begin(const struct port *p, unsigned core)
+{
+	static const cookie_io_functions_t functions = { .write = log_line };
+	static char lcores[32], prefix[64], memory[16], device[64], folder[96];
+	bool huge = huge_free() >= MEMORY_MIB / 2;
+	FILE *log = fopencookie(NULL, "w", functions);
+	char *argv[16];
+	int argc = 0, rc = 0;
+
+	if (log) {
+		setvbuf(log, NULL, _IOLBF, BUFSIZ);
+		rte_openlog_stream(log);
+	}
+	snprintf(lcores, sizeof(lcores), "--lcores=0@%u", core);
+	snprintf(prefix, sizeof(prefix), "--file-prefix=pollux-load-%d", (int)getpid());
+	snprintf(memory, sizeof(memory), "%d", MEMORY_MIB);
+	argv[argc++] = (char *)"pollux-load";
+	argv[argc++] = lcores;
+	argv[argc++] = prefix;
+	argv[argc++] = (char *)"--no-telemetry";
+	argv[argc++] = (char *)"--log-level=error";
+	if (p->kind == PORT_PCI) {
+		snprintf(device, sizeof(device), "--allow=%s", p->target);
+		argv[argc++] = device;
+	} else {
+		argv[argc++] = (char *)"--no-pci";
+		argv[argc++] = (char *)"--iova-mode=va";
+	}
+	if (huge) {
+		argv[argc++] = (char *)"--in-memory";
+	} else {
+		argv[argc++] = (char *)"--no-shconf";
+		argv[argc++] = (char *)"--no-huge";
+		argv[argc++] = (char *)"-m";
+		argv[argc++] = memory;
+	}
+	argv[argc] = NULL;
+	if (rte_eal_init(argc, argv) < 0) {
+		rc = -rte_errno;
+		log_error("DPDK did not start: %s", rte_strerror(rte_errno));
+	}
+	/* Nothing of ours is shared: the folder is empty, and better gone at once. */
+	snprintf(folder, sizeof(folder), RUNTIME_DIR "%s", prefix + strlen("--file-prefix="));
+	rmdir(folder);
+	return rc;
+}
+
+/* AF_XDP registers the pool with the kernel as one range whose pieces must fit a page,
+ * hence no spreading and no second piece. */
+static int pool_make(struct port *p)
+{
+	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = ROOM };
+	unsigned cnt = p->kind == PORT_MEMIF ? POOL_COPY : POOL_XDP;
+
+	p->pool = rte_mempool_create_empty("load", cnt, sizeof(struct rte_mbuf) + ROOM, POOL_CACHE,
+					   sizeof(private), (int)rte_socket_id(),
+					   p->kind == PORT_INTERFACE ? RTE_MEMPOOL_F_NO_SPREAD : 0);
+	if (!p->pool)
+		goto fail;
+	if (rte_mempool_set_ops_byname(p->pool, rte_mbuf_best_mempool_ops(), NULL) != 0)
+		goto fail;
+	rte_pktmbuf_pool_init(p->pool, &private);
+	if (rte_mempool_populate_default(p->pool) < 0)
+		goto fail;
+	rte_mempool_obj_iter(p->pool, rte_pktmbuf_init, NULL);
+	return 0;
+fail:
+	log_error("no memory for packet buffers: %s", rte_strerror(rte_errno));
+	return -ENOMEM;
+}
+
+/* The object lies beside the program in the build tree, and in libexec's place of it
+ * nowhere: a bench tool runs from its build tree. */
+static int object_path(char *path, size_t size)
+{
+	ssize_t len = readlink("/proc/self/exe", path, size - 16);
+	char *slash;
+
+	if (len < 0)
+		return -errno;
+	path[len] = '\0';
+	slash = strrchr(path, '/');
+	strcpy(slash + 1, "load.bpf.o");
+	if (access(path, R_OK) != 0) {
+		log_error("%s: %s", path, strerror(errno));
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static int device_add(struct port *p)
+{
+	char name[RTE_ETH_NAME_MAX_LEN], args[1024], object[512];
+	int rc = 0;
+
+	if (p->kind == PORT_PCI) {
+		snprintf(name, sizeof(name), "%s", p->target);
+	} else if (p->kind == PORT_MEMIF) {
+		snprintf(name, sizeof(name), "net_memif0");
+		snprintf(args, sizeof(args), "role=client,id=0,rsize=%d,socket-abstract=no,socket=%s",
+			 MEMIF_LOG2_RING, p->target);
+		rc = rte_eal_hotplug_add("vdev", name, args);
+	} else {
+		static const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+
+		/* Kernels before 5.11 count maps and buffers as locked memory. */
+		setrlimit(RLIMIT_MEMLOCK, &unlimited);
+		rc = object_path(object, sizeof(object));
+		if (rc != 0)
+			return rc;
+		snprintf(name, sizeof(name), "net_af_xdp0");
+		snprintf(args, sizeof(args), "iface=%s,start_queue=0,queue_count=1,xdp_prog=%s,busy_budget=0",
+			 p->target, object);
+		rc = rte_eal_hotplug_add("vdev", name, args);
+	}
+	if (rc == 0)
+		rc = rte_eth_dev_get_port_by_name(name, &p->id);
+	if (rc != 0)
+		log_error("%s: DPDK cannot open it: %s", p->target, rte_strerror(-rc));
+	p->open = rc == 0;
+	return rc;
+}
+
+static int device_start(struct port *p)
+{
+	struct rte_eth_conf conf = { 0 };
+	struct rte_ether_addr mac;
+	int rc = rte_eth_dev_configure(p->id, 1, 1, &conf);
+
+	if (rc == 0)
+		rc = rte_eth_rx_queue_setup(p->id, 0, RING, rte_socket_id(), NULL, p->pool);
+	if (rc == 0)
+		rc = rte_eth_tx_queue_setup(p->id, 0, RING, rte_socket_id(), NULL);
+	if (rc == 0)
+		rc = rte_eth_dev_start(p->id);
+	if (rc == 0)
+		rc = rte_eth_macaddr_get(p->id, &mac);
+	if (rc != 0)
+		log_error("%s: DPDK cannot start it: %s", p->target, rte_strerror(-rc));
+	else
+		memcpy(p->mac, mac.addr_bytes, 6);
+	return rc;
+}
+
+bool port_link(const struct port *p)
+{
+	struct rte_eth_link link = { 0 };
+
+	return p->kind == PORT_INTERFACE ||
+	       (rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP);
+}
+
+bool port_ready(const struct port *p)
+{
+	return p->pass < 0 || gate_open(p->pass);
+}
+
+int port_open(struct port *p, unsigned core, double seconds)
+{
+	static const struct timespec nap = { .tv_nsec = NAP_NS };
+	int rc = p->kind == PORT_INTERFACE ? interface_look(p) : 0;
+
+	if (rc == 0)
+		rc = eal_begin(p, core);
+	if (rc == 0)
+		rc = pool_make(p);
+	if (rc == 0)
+		rc = device_add(p);
+	if (rc == 0)
+		rc = device_start(p);
+	if (rc != 0)
+		return rc;
+	for (double waited = 0; !port_link(p); waited += NAP_NS / 1e9) {
+		if (waited > seconds) {
+			log_error("%s: %s", p->target, p->kind == PORT_MEMIF ? "no server there" : "no link");
+			return -ENOTCONN;
+		}
+		nanosleep(&nap, NULL);
+	}
+	if (p->kind == PORT_MEMIF)
+		p->pass = gate_join();
+	return 0;
+}
+
+void port_close(struct port *p)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+
+	if (p->pass >= 0)
+		gate_leave(p->pass);
+	if (p->open && rte_eth_dev_get_name_by_port(p->id, name) == 0) {
+		rte_eth_dev_stop(p->id);
+		if (p->kind == PORT_PCI)
+			rte_eth_dev_close(p->id);
+		else
+			rte_eal_hotplug_remove("vdev", name);
+	}
+	p->open = false;
+	rte_mempool_free(p->pool);
+	p->pool = NULL;
+	rte_eal_cleanup();
+}

@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The load generator against the dataplane: that it finds right answers right and wrong
+ones wrong.  How fast it is nobody asks here.
+
+        pollux-load  <-- memif, or AF_XDP on veth -->  pollux-dataplane
+"""
+import json
+import os
+import subprocess
+import sys
+
+import lab
+from lab import check, equal
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ZONE = subprocess.run([sys.executable, os.path.join(HERE, '..', 'zonegen.py'), 'hosting', '--count', '3000'],
+                      capture_output=True, text=True, check=True).stdout
+DELEGATIONS = subprocess.run(
+    [sys.executable, os.path.join(HERE, '..', 'zonegen.py'), 'delegations', '--count', '3000', '--origin', 'tld.'],
+    capture_output=True, text=True, check=True).stdout
+BOTH = (lab.SERVER4, lab.SERVER6)
+
+L = lab.Lab(zones={'example.com': ZONE, 'tld': DELEGATIONS}, ports=['memif: memif.sock', 'interface: eth0'])
+
+
+def load(*arguments, status=0, zone='example.com'):
+    """Run pollux-load in the client's namespace; its results.  It gets one worker's CPU."""
+    zone = ['--zone', L.zone_file(zone), '--domain', zone] if zone else []
+    r = L.in_client(os.environ['POLLUX_LOAD'], '--core', 0, '--json', '-', '--count', 50000, '--timeout', 10, *zone, *arguments,
+                    check_status=False)
+    equal(r.returncode, status, 'exit status; it says:\n%s%s' % (r.stdout[-3000:], r.stderr[-3000:]))
+    return json.loads(r.stdout)
+
+
+def memif(*arguments, **options):
+    return load(*arguments, 'memif:' + L.path('memif.sock'), *BOTH, **options)
+
+
+def flawless(result):
+    """All answers right, each sample among them compared as a whole."""
+    shown = {k: v for k, v in result.items() if k != 'course'}
+    check(result['answered'] > 1000, 'too few answers: %s', shown)
+    equal(result['wrong'], 0, 'wrong answers: %s' % shown)
+    equal(result['right'], result['answered'], 'right answers: %s' % shown)
+    check(result['sampled'] > 0, 'none compared: %s', shown)
+    equal(result['answered'] + result['lost'], result['offered'], 'answered and lost: %s' % shown)
+
+
+def answers_over_memif_are_right():
+    r = memif('--profile', 'mixed', '--time', 2, '--sources', 5000, '--do', 10)
+    flawless(r)
+    equal(r['lost'], 0, 'lost over memif')
+    equal(set(r['rcodes']), {'NOERROR', 'NXDOMAIN'}, 'rcodes')
+
+
+def every_profile_is_answered():
+    for profile, rcodes in (('hits', {'NOERROR'}), ('zipf', {'NOERROR'}), ('nxdomain', {'NXDOMAIN'}),
+                            ('deep', {'NXDOMAIN'})):
+        r = memif('--profile', profile, '--time', 0.3, '--sample', 1, '--vlan', '7,9')
+        flawless(r)
+        equal(set(r['rcodes']), rcodes, profile)
+    r = memif('--profile', 'referrals', '--time', 0.3, '--sample', 1, zone='tld')
+    flawless(r)
+
+
+def a_fixed_rate_and_a_sweep():
+    r = memif('--rate', 5000, '--time', 1)
+    flawless(r)
+    check(r['offered'] <= 5001, 'more than the rate: %d', r['offered'])
+    r = memif('--sweep', 0.1, '--step', 0.05, '--time', 0.3)
+    check(r['wrong'] == 0 and len(r['sweep']['steps']) >= 10, 'sweep: %s', r['sweep'])
+
+
+def answers_over_af_xdp_are_right():
+    flawless(load('--profile', 'mixed', '--inflight', 64, '--time', 2, 'interface:eth0', *BOTH))
+    equal(L.ask('www0.example.org', 'A').rcode, 5, "the interface's own traffic, after it")
+
+
+def a_wrong_answer_is_noticed():
+    """The zone that the generator believes in has other addresses, TTLs and names."""
+    text = ZONE.replace('$TTL 3600', '$TTL 3601')
+    with open(L.path('other.zone'), 'w') as f:
+        f.write(text)
+    other = ['--zone', L.path('other.zone'), '--domain', 'example.com', '--time', 0.3]
+    r = memif(*other, '--sample', 1, '--type', 'A', zone=None, status=1)
+    equal(r['wrong_by_kind']['content'], r['answered'], 'wrong content')
+    check(r['examples'], 'no example')
+    r = memif(*other, '--sample', 0, zone=None)
+    equal((r['wrong'], r['sampled']), (0, 0), 'unseen without samples')
+    with open(L.path('other.zone'), 'w') as f:
+        f.write(ZONE + '\n'.join('new%d A 192.0.2.1' % i for i in range(3000)) + '\n')
+    r = memif(*other, '--sample', 0, zone=None, status=1)
+    check(r['wrong'] == r['wrong_by_kind']['rcode'] > 100, 'wrong rcodes: %s', r['wrong_by_kind'])
+
+
+def questions_from_a_file_are_learnt():
+    with open(L.path('questions'), 'w') as f:
+        f.write('example.com SOA\nnx.example.com A E\nns1.example.com AAAA D\nexample.org A\n')
+    r = memif('--queries', L.path('questions'), '--learn', '--sample', 1, '--time', 0.5, zone=None)
+    flawless(r)
+    equal(set(r['rcodes']), {'NOERROR', 'NXDOMAIN', 'REFUSED'}, 'rcodes')
+    equal(r['sampled'], r['answered'], 'all compared')
+
+
+def nobody_there_is_an_error():
+    r = L.in_client(os.environ['POLLUX_LOAD'], '--core', 0, '--queries', L.path('questions'), 'interface:eth9',
+                    lab.SERVER4, check_status=False)
+    equal(r.returncode, 2, 'exit status')
+    check('eth9: there is no such interface' in r.stderr, 'message: %s', r.stderr)
+
+
+lab.main(L, answers_over_memif_are_right, every_profile_is_answered, a_fixed_rate_and_a_sweep,
+         answers_over_af_xdp_are_right, a_wrong_answer_is_noticed, questions_from_a_file_are_learnt,
+         nobody_there_is_an_error)
