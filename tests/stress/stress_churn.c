@@ -151,7 +151,7 @@ int main(int argc, char **argv)
 	unsigned slot[2] = { 0 };
 	struct reader self, other;
 	struct name apex;
-	struct db *db;
+	struct db *db = NULL;
 
 	if (name_from_text(&apex, "churn.") || db_create(&db, UINT64_C(256) << 20, ARENA_HUGE_NO) ||
 	    db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, 2, slot))
