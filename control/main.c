@@ -18,6 +18,7 @@
 #include "control/socket/server.h"
 #include "control/unix.h"
 #include "control/watch.h"
+#include "control/zone/dnssec_check.h"
 #include "control/zone/zonefile.h"
 #include "control/zones.h"
 #include "dataplane/answer/db.h"
@@ -331,7 +332,14 @@ static int check(const struct config *config)
 		if (access(zone->file, R_OK) < 0)
 			continue; /* told above */
 		records_init(&rs);
-		bad += zonefile_read(&rs, &zone->domain, zone->file, print_fault, NULL) != 0;
+		bool refuse = zone->dnssec_check == DNSSEC_REFUSE ||
+			      (zone->dnssec_check == DNSSEC_AS_SERVER && config->dnssec_check == DNSSEC_REFUSE);
+		int error = zonefile_read(&rs, &zone->domain, zone->file, print_fault, NULL);
+
+		if (!error && dnssec_check(&rs, &zone->domain, config->nsec3_iterations_max, !refuse,
+					   print_fault, NULL, zone->file))
+			error = refuse ? -EINVAL : 0;
+		bad += error != 0;
 		records_free(&rs);
 	}
 	if (bad == 0)

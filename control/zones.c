@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/zone/dnssec_check.h"
 #include "control/zone/zonefile.h"
 #include "dataplane/answer/rrtype.h"
 #include "dataplane/answer/wire.h"
@@ -42,6 +43,8 @@ struct zones {
 	struct db *db;
 	struct reader reader;
 	struct settings settings;
+	bool dnssec_refuse;     /* of zones that the configuration says nothing else of */
+	unsigned nsec3_max;     /* iterations */
 	uv_thread_t thread;
 	uv_async_t async;
 
@@ -308,12 +311,29 @@ static void explain(int error, char *text)
 	}
 }
 
+static void on_warning(void *arg, const char *text)
+{
+	struct job *j = arg;
+
+	if (j->fault_cnt < ZONES_FAULTS) {
+		j->fault[j->fault_cnt] = strdup(text);
+		j->fault_cnt += j->fault[j->fault_cnt] != NULL;
+	}
+	log_warn("%s", text);
+}
+
 /* Reads the zone's file.  On failure j->text says why. */
-static int read_zone(struct job *j, struct records *rs, const struct name *domain, const char *file)
+static int read_zone(struct zones *z, struct job *j, struct records *rs, const struct zone_entry *e)
 {
 	struct faults faults = {.job = j};
-	int error = zonefile_read(rs, domain, file, on_fault, &faults);
+	int error = zonefile_read(rs, &e->domain, e->file, on_fault, &faults);
 
+	if (!error) {
+		if (e->dnssec_refuse)
+			error = dnssec_check(rs, &e->domain, z->nsec3_max, false, on_fault, &faults, e->file);
+		else if (dnssec_check(rs, &e->domain, z->nsec3_max, true, on_warning, j, e->file) == -ENOMEM)
+			error = -ENOMEM;
+	}
 	if (!error)
 		return 0;
 	if (faults.cnt > 1)
@@ -326,18 +346,18 @@ static int read_zone(struct job *j, struct records *rs, const struct name *domai
 }
 
 /* Reads the zone's file and publishes it.  On failure what stood stays. */
-static int put_zone(struct zones *z, struct job *j, const struct name *domain, const char *file)
+static int put_zone(struct zones *z, struct job *j, const struct zone_entry *e)
 {
 	struct records rs;
 
 	records_init(&rs);
 
-	int error = read_zone(j, &rs, domain, file);
+	int error = read_zone(z, j, &rs, e);
 
 	if (!error) {
-		error = try_put(z, domain, &rs);
+		error = try_put(z, &e->domain, &rs);
 		if (error == -ENOSPC && wait_for_memory(z))
-			error = try_put(z, domain, &rs);
+			error = try_put(z, &e->domain, &rs);
 		if (error)
 			explain(error, j->text);
 	}
@@ -363,7 +383,7 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e)
 	struct zone_info info;
 	uint64_t start = uv_hrtime();
 	size_t told = j->fault_cnt;
-	int error = put_zone(z, j, &e->domain, e->file);
+	int error = put_zone(z, j, e);
 	uint64_t took = uv_hrtime() - start;
 
 	name_to_text(domain, e->domain.wire);
@@ -470,6 +490,8 @@ static int add_zone(struct zones *z, struct job *j)
 		explain(-ENOMEM, j->text);
 		return -ENOMEM;
 	}
+
+	e->dnssec_refuse = z->dnssec_refuse;
 
 	int error = load_entry(z, j, e);
 
@@ -783,6 +805,9 @@ static int take_config(struct zones *z, const struct config *c)
 	snprintf(z->settings.identity, SETTINGS_TEXT, "%s", c->identity);
 	snprintf(z->settings.version, SETTINGS_TEXT, "%s", c->version);
 	z->settings.udp_payload = c->udp_payload;
+	z->dnssec_refuse = c->dnssec_check == DNSSEC_REFUSE;
+	z->nsec3_max = c->nsec3_iterations_max;
+	db_nsec3_limit(z->db, z->nsec3_max);
 	for (size_t i = 0; i < c->zone_cnt; i++) {
 		struct zone_entry *e = NULL;
 
@@ -790,6 +815,8 @@ static int take_config(struct zones *z, const struct config *c)
 			e = entry_new(&c->zone[i].domain, c->zone[i].file);
 		if (!e)
 			return -ENOMEM;
+		e->dnssec_refuse = c->zone[i].dnssec_check == DNSSEC_AS_SERVER ? z->dnssec_refuse :
+				   c->zone[i].dnssec_check == DNSSEC_REFUSE;
 		z->zone[z->cnt++] = e;
 	}
 	if (z->cnt > 0)

@@ -33,6 +33,7 @@ enum zone_state {
 struct zone_entry {
 	struct name domain;
 	char *file;             /* absolute path */
+	bool dnssec_refuse;     /* a zone whose denial records are not whole is bad (dnssec-check) */
 	enum zone_state state;
 	uint32_t serial;        /* when loaded: of the SOA */
 	uint64_t names;         /* owner names, empty non-terminals included */

@@ -429,8 +429,8 @@ static void read_duration(struct load *l, const yaml_node_t *value, const struct
 		*(unsigned *)((char *)object + f->offset) = (unsigned)n;
 }
 
-static void read_choice(struct load *l, const yaml_node_t *value, const struct field *f,
-			void *object)
+/* False if the value is none of the words. */
+static bool take_choice(const yaml_node_t *value, const struct field *f, void *object)
 {
 	const struct choice *c = f->choice;
 
@@ -440,8 +440,25 @@ static void read_choice(struct load *l, const yaml_node_t *value, const struct f
 		c++;
 	if (c->word)
 		*(unsigned *)((char *)object + f->offset) = c->value;
-	else
+	return c->word;
+}
+
+static void read_choice(struct load *l, const yaml_node_t *value, const struct field *f,
+			void *object)
+{
+	if (!take_choice(value, f, object))
 		fault_wrong(l, value, f->key, "auto, yes or no");
+}
+
+static const struct choice dnssec_words[] = {
+	{"warn", DNSSEC_WARN}, {"refuse", DNSSEC_REFUSE}, {0}
+};
+
+static void read_dnssec_check(struct load *l, const yaml_node_t *value, const struct field *f,
+			      void *object)
+{
+	if (!take_choice(value, f, object))
+		fault_wrong(l, value, f->key, "warn or refuse");
 }
 
 /* ---- mappings and lists ---- */
@@ -645,6 +662,10 @@ static const struct field server_fields[] = {
 	 .offset = offsetof(struct config, data_directory)},
 	{.key = "udp-payload", .read = read_u16, .offset = offsetof(struct config, udp_payload),
 	 .min = 512, .max = 4096},
+	{.key = "dnssec-check", .read = read_dnssec_check, .choice = dnssec_words,
+	 .offset = offsetof(struct config, dnssec_check)},
+	{.key = "nsec3-iterations-max", .read = read_u16, .max = UINT16_MAX,
+	 .offset = offsetof(struct config, nsec3_iterations_max)},
 	{.key = "tcp", .read = read_section, .fields = tcp_fields},
 	{0}
 };
@@ -822,6 +843,8 @@ static const struct field zone_fields[] = {
 	 .max = NAME_TEXT_MAX, .required = true},
 	{.key = "file", .read = read_zone_file, .offset = offsetof(struct config_zone, file),
 	 .required = true},
+	{.key = "dnssec-check", .read = read_dnssec_check, .choice = dnssec_words,
+	 .offset = offsetof(struct config_zone, dnssec_check)},
 	{0}
 };
 
@@ -1108,7 +1131,7 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 		return NULL;
 	}
 	*l.c = (struct config){
-		.udp_payload = 1232, .tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
+		.udp_payload = 1232, .dnssec_check = DNSSEC_WARN, .nsec3_iterations_max = 100, .tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
 		.huge_pages = ARENA_HUGE_AUTO, .verify_checksums = CHECKSUMS_AUTO,
 		.table_memory = UINT64_C(1) << 30,
 	};

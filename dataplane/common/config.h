@@ -26,6 +26,7 @@
 
 enum config_port_kind { PORT_INTERFACE, PORT_MEMIF, PORT_PCAP };
 enum config_checksums { CHECKSUMS_AUTO, CHECKSUMS_YES, CHECKSUMS_NO };
+enum config_dnssec { DNSSEC_AS_SERVER, DNSSEC_WARN, DNSSEC_REFUSE }; /* the first: a zone's only */
 
 struct config_address {
 	struct sockaddr_storage sa; /* AF_INET or AF_INET6, with its port */
@@ -46,6 +47,7 @@ struct config_zone {
 	char *file;
 	unsigned line;        /* of the entry */
 	unsigned file_line;   /* of its file: key */
+	enum config_dnssec dnssec_check; /* dnssec-check, default DNSSEC_AS_SERVER */
 };
 
 struct config {
@@ -59,6 +61,8 @@ struct config {
 	char *run_directory;         /* default /run/pollux */
 	char *data_directory;        /* default /var/lib/pollux */
 	uint16_t udp_payload;        /* server: udp-payload, default 1232, 512..4096 */
+	enum config_dnssec dnssec_check; /* server: dnssec-check, default DNSSEC_WARN */
+	uint16_t nsec3_iterations_max; /* server: nsec3-iterations-max, default 100 */
 	unsigned tcp_max_clients;    /* server: tcp: max-clients, default 1024 */
 	unsigned tcp_idle_timeout_ms;/* server: tcp: idle-timeout, default 10s */
 

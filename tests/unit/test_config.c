@@ -37,6 +37,8 @@ static const char *const example =
 	"  run-directory: run\n"
 	"  data-directory: /data//./x\n"
 	"  udp-payload: 1400\n"
+	"  dnssec-check: refuse\n"
+	"  nsec3-iterations-max: 0\n"
 	"  tcp: {idle-timeout: 2m, max-clients: 7}\n"
 	"dataplane:\n"
 	"  cores: [0]\n"
@@ -52,6 +54,7 @@ static const char *const example =
 	"zone:\n"
 	"  - domain: Example.COM\n"
 	"    file: example.com.zone\n"
+	"    dnssec-check: warn\n"
 	"  - {domain: ., file: /root.zone}\n";
 
 Test(config, the_whole_contract_is_read)
@@ -84,6 +87,10 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_str_eq(c->run_directory, "/etc/run");
 	cr_assert_str_eq(c->data_directory, "/data/x");
 	cr_assert_eq(c->udp_payload, 1400);
+	cr_assert_eq(c->dnssec_check, DNSSEC_REFUSE);
+	cr_assert_eq(c->nsec3_iterations_max, 0);
+	cr_assert_eq(c->zone[0].dnssec_check, DNSSEC_WARN);
+	cr_assert_eq(c->zone[1].dnssec_check, DNSSEC_AS_SERVER);
 	cr_assert_eq(c->tcp_idle_timeout_ms, 120000);
 	cr_assert_eq(c->tcp_max_clients, 7);
 
@@ -96,7 +103,7 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->port[0].kind, PORT_INTERFACE);
 	cr_assert_str_eq(c->port[0].target, "eth1");
 	cr_assert_eq(c->port[0].queues, 3);
-	cr_assert_eq(c->port[0].line, 14);
+	cr_assert_eq(c->port[0].line, 16);
 	cr_assert_eq(c->port[1].kind, PORT_MEMIF);
 	cr_assert_str_eq(c->port[1].target, "/run/pollux/memif0.sock");
 	cr_assert_eq(c->port[1].queues, 1);
@@ -108,8 +115,8 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->zone_cnt, 2);
 	cr_assert_str_eq(name_to_text(name, c->zone[0].domain.wire), "example.com.");
 	cr_assert_str_eq(c->zone[0].file, "/etc/example.com.zone");
-	cr_assert_eq(c->zone[0].line, 21);
-	cr_assert_eq(c->zone[0].file_line, 22);
+	cr_assert_eq(c->zone[0].line, 23);
+	cr_assert_eq(c->zone[0].file_line, 24);
 	cr_assert_eq(c->zone[1].domain.len, 1);
 	cr_assert_str_eq(c->zone[1].file, "/root.zone");
 	config_free(c);
@@ -125,6 +132,8 @@ Test(config, what_is_not_said_has_its_default)
 	cr_assert_str_eq(c->run_directory, "/run/pollux");
 	cr_assert_str_eq(c->data_directory, "/var/lib/pollux");
 	cr_assert_eq(c->udp_payload, 1232);
+	cr_assert_eq(c->dnssec_check, DNSSEC_WARN);
+	cr_assert_eq(c->nsec3_iterations_max, 100);
 	cr_assert_eq(c->tcp_max_clients, 1024);
 	cr_assert_eq(c->tcp_idle_timeout_ms, 10000);
 	cr_assert_not(c->has_dataplane);
@@ -219,6 +228,8 @@ static const struct {
 	 ":1: run-directory: `/etc/" X20 X20 "xxxxxxxxxxxxxxx...' is longer than 94 octets"},
 	{"server: {listen: [127.0.0.1], udp-payload: 511}\n",
 	 ":1: udp-payload: 511 is not within 512 to 4096"},
+	{"server: {listen: [127.0.0.1], dnssec-check: maybe}\n", ":1: dnssec-check: warn or refuse was expected"},
+	{"server: {listen: [127.0.0.1], nsec3-iterations-max: 65536}\n", "65536 is not within 0 to 65535"},
 	{"server: {listen: [127.0.0.1], udp-payload: 4097}\n", "4097 is not within 512 to 4096"},
 	{"server: {listen: [127.0.0.1], udp-payload: 18446744073709551616}\n",
 	 "a number was expected"},
