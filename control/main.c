@@ -104,7 +104,7 @@ static void on_reload_signal(uv_signal_t *handle, int number)
 	struct control *c = handle->data;
 
 	(void)number;
-	if (zones_reload(c->zones, NULL, on_reloaded, c))
+	if (zones_reload(c->zones, NULL, false, on_reloaded, c))
 		log_error("reload: out of memory");
 }
 

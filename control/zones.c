@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/hook.h"
 #include "control/zone/dnssec_check.h"
+#include "control/zone/store.h"
 #include "control/zone/zonefile.h"
 #include "dataplane/answer/rrtype.h"
 #include "dataplane/answer/wire.h"
@@ -16,6 +18,8 @@
 #define RECLAIM_PERIOD_NS (20 * NS / 1000) /* while memory waits for readers to pass */
 #define FULL_WAIT_NS (NS / 2)   /* for memory to come free before "arena full" is final */
 #define STOP_WAIT_NS (3 * NS)
+#define BASE_TURN 16 /* jobs between two of these steps while jobs wait */
+#define BASE_STEP ((size_t)512 << 10) /* octets of records written to the store at a time */
 #define STOPPING "pollux-control is stopping"
 
 enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL, JOB_APPLY };
@@ -27,6 +31,8 @@ struct job {
 	char *file;
 	struct edit *edit;
 	uint64_t version;       /* of the commit of an edit */
+	bool force;
+	uint64_t dropped;
 	zones_done done;
 	void *arg;
 	int error;
@@ -45,6 +51,13 @@ struct zones {
 	struct settings settings;
 	bool dnssec_refuse;     /* of zones that the configuration says nothing else of */
 	unsigned nsec3_max;     /* iterations */
+	struct store *store;    /* or NULL: */
+	char store_error[ZONES_TEXT];
+	bool storing;           /* a transaction of the store is open */
+	bool base_due;          /* some entry has it */
+	bool base_open;         /* one is being written: */
+	struct store_base base;
+	uint8_t base_at[NAME_MAX_LEN]; /* the last name that is in it */
 	uv_thread_t thread;
 	uv_async_t async;
 
@@ -263,7 +276,89 @@ static bool wait_for_memory(struct zones *z)
 	return before > 0 && after < before;
 }
 
-static int try_put(struct zones *z, const struct name *domain, const struct records *rs)
+/* ---- durable, then visible ---- */
+
+/* What the store is to remember with a change of a zone. */
+enum remember { REMEMBER_NOTHING, REMEMBER_RELOAD, REMEMBER_ADD, REMEMBER_REMOVE };
+
+static int store_fault(struct zones *z)
+{
+	snprintf(z->store_error, sizeof(z->store_error), "%s", store_error(z->store));
+	log_error("%s", z->store_error);
+	return -EROFS;
+}
+
+static int store_open_change(struct zones *z)
+{
+	if (!z->store)
+		return -EROFS;
+	if (store_begin(z->store))
+		return store_fault(z);
+	z->storing = true;
+	return 0;
+}
+
+static void give_up(struct zones *z, struct txn *t)
+{
+	if (z->storing)
+		store_abort(z->store);
+	z->storing = false;
+	txn_abort(t);
+}
+
+/* Commits t, and before that what the store has open. */
+static int commit(struct zones *z, struct txn *t, uint64_t *version)
+{
+	int error = txn_prepare(t);
+
+	if (error) {
+		give_up(z, t);
+		return error;
+	}
+	hook_reached("prepared");
+	if (z->storing) {
+		z->storing = false;
+		if (store_commit(z->store)) {
+			txn_abort(t);
+			return store_fault(z);
+		}
+	}
+	hook_reached("stored");
+	error = txn_commit(t, version); /* cannot fail */
+	hook_reached("committed");
+	return error;
+}
+
+/* Takes back a base that is being written of the zone, which is about to be another. */
+static void base_cancel(struct zones *z, const struct name *domain)
+{
+	if (z->base_open && name_cmp(z->base.apex.wire, domain->wire) == 0)
+		z->base_open = false;
+}
+
+static int remember(struct zones *z, enum remember what, const struct name *domain,
+		    const char *file)
+{
+	struct store_zone known;
+	int error;
+
+	if (what == REMEMBER_NOTHING)
+		return 0;
+	base_cancel(z, domain);
+	/* Of most zones the store knows nothing. */
+	if (what == REMEMBER_RELOAD && (!z->store || store_find(z->store, domain, &known) == -ENOENT))
+		return 0;
+	error = store_open_change(z);
+	if (error)
+		return error;
+	error = what == REMEMBER_ADD ? store_add(z->store, domain, file) :
+		what == REMEMBER_REMOVE ? store_remove(z->store, domain, true) :
+		store_forget(z->store, domain);
+	return error ? store_fault(z) : 0;
+}
+
+static int try_put(struct zones *z, const struct name *domain, const struct records *rs,
+		   enum remember what, const char *file)
 {
 	struct txn *t = db_begin(z->db);
 	uint64_t version;
@@ -273,14 +368,26 @@ static int try_put(struct zones *z, const struct name *domain, const struct reco
 
 	int error = txn_zone_put(t, domain, rs);
 
+	if (!error)
+		error = remember(z, what, domain, file);
 	if (error) {
-		txn_abort(t);
+		give_up(z, t);
 		return error;
 	}
-	return txn_commit(t, &version);
+	return commit(z, t, &version);
 }
 
-static int try_drop(struct zones *z, const struct name *domain)
+static int put(struct zones *z, const struct name *domain, const struct records *rs,
+	       enum remember what, const char *file)
+{
+	int error = try_put(z, domain, rs, what, file);
+
+	if (error == -ENOSPC && wait_for_memory(z))
+		error = try_put(z, domain, rs, what, file);
+	return error;
+}
+
+static int try_drop(struct zones *z, const struct name *domain, enum remember what)
 {
 	struct txn *t = db_begin(z->db);
 	uint64_t version;
@@ -290,14 +397,18 @@ static int try_drop(struct zones *z, const struct name *domain)
 
 	int error = txn_zone_drop(t, domain);
 
+	if (error == -ENOENT)
+		error = 0; /* it was never loaded */
+	if (!error)
+		error = remember(z, what, domain, NULL);
 	if (error) {
-		txn_abort(t);
+		give_up(z, t);
 		return error;
 	}
-	return txn_commit(t, &version);
+	return commit(z, t, &version);
 }
 
-static void explain(int error, char *text)
+static void explain(const struct zones *z, int error, char *text)
 {
 	switch (-error) {
 	case ENOSPC:
@@ -305,6 +416,9 @@ static void explain(int error, char *text)
 		break;
 	case ENOMEM:
 		snprintf(text, ZONES_TEXT, "out of memory");
+		break;
+	case EROFS:
+		snprintf(text, ZONES_TEXT, "it cannot be made durable: %.400s", z->store_error);
 		break;
 	default:
 		snprintf(text, ZONES_TEXT, "%s", strerror(-error));
@@ -323,10 +437,11 @@ static void on_warning(void *arg, const char *text)
 }
 
 /* Reads the zone's file.  On failure j->text says why. */
-static int read_zone(struct zones *z, struct job *j, struct records *rs, const struct zone_entry *e)
+static int read_zone(struct zones *z, struct job *j, struct records *rs, const struct zone_entry *e,
+		     struct zonefile_id *id)
 {
 	struct faults faults = {.job = j};
-	int error = zonefile_read(rs, &e->domain, e->file, on_fault, &faults);
+	int error = zonefile_read_id(rs, &e->domain, e->file, id, on_fault, &faults);
 
 	if (!error) {
 		if (e->dnssec_refuse)
@@ -341,27 +456,33 @@ static int read_zone(struct zones *z, struct job *j, struct records *rs, const s
 	else if (faults.cnt == 1)
 		snprintf(j->text, ZONES_TEXT, "%s", faults.text);
 	else
-		explain(error, j->text);
+		explain(z, error, j->text);
 	return error == -EINVAL || error == -ENOMEM ? error : -EIO;
 }
 
 /* Reads the zone's file and publishes it.  On failure what stood stays. */
-static int put_zone(struct zones *z, struct job *j, const struct zone_entry *e)
+static int put_zone(struct zones *z, struct job *j, struct zone_entry *e, enum remember what)
 {
+	struct zonefile_id id = {0};
 	struct records rs;
 
 	records_init(&rs);
 
-	int error = read_zone(z, j, &rs, e);
+	int error = read_zone(z, j, &rs, e, &id);
 
 	if (!error) {
-		error = try_put(z, &e->domain, &rs);
-		if (error == -ENOSPC && wait_for_memory(z))
-			error = try_put(z, &e->domain, &rs);
+		error = put(z, &e->domain, &rs, what, e->file);
 		if (error)
-			explain(error, j->text);
+			explain(z, error, j->text);
 	}
 	records_free(&rs);
+	if (!error) {
+		uv_mutex_lock(&z->mutex);
+		j->dropped += e->changes;
+		e->changes = 0;
+		uv_mutex_unlock(&z->mutex);
+		e->id = id;
+	}
 	return error;
 }
 
@@ -376,14 +497,35 @@ static void zone_now(struct zones *z, const struct name *domain, struct zone_inf
 	reader_offline(&z->reader);
 }
 
-/* Loads an entry's zone anew and notes how that went. */
-static int load_entry(struct zones *z, struct job *j, struct zone_entry *e)
+static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
+			const struct store_zone *known);
+
+/* The first load after the start: what was changed at run time is part of the zone. */
+static int first_zone(struct zones *z, struct job *j, struct zone_entry *e)
+{
+	struct store_zone known;
+	int error = z->store ? store_find(z->store, &e->domain, &known) : -ENOENT;
+
+	if (!error && known.changes > 0)
+		return restore_zone(z, j, e, &known);
+	if (error != -ENOENT && error) {
+		error = store_fault(z);
+		snprintf(j->text, ZONES_TEXT, "%s", z->store_error);
+		return error;
+	}
+	return put_zone(z, j, e, REMEMBER_NOTHING);
+}
+
+/* Loads an entry's zone, for the first time after the start or anew, and notes how that
+ * went. */
+static int load_entry(struct zones *z, struct job *j, struct zone_entry *e, bool first,
+		      enum remember what)
 {
 	char domain[NAME_TEXT_MAX];
 	struct zone_info info;
 	uint64_t start = uv_hrtime();
 	size_t told = j->fault_cnt;
-	int error = put_zone(z, j, e);
+	int error = first ? first_zone(z, j, e) : put_zone(z, j, e, what);
 	uint64_t took = uv_hrtime() - start;
 
 	name_to_text(domain, e->domain.wire);
@@ -445,9 +587,30 @@ static int load_settings(struct zones *z)
 	return txn_commit(t, &version);
 }
 
+/* May the zone's file be read again?  Else 1 (nothing to be done) or -EBUSY. */
+static int may_reload(struct zones *z, struct job *j, struct zone_entry *e)
+{
+	char domain[NAME_TEXT_MAX];
+
+	if (j->force || e->changes == 0)
+		return 0;
+	if (j->kind != JOB_RELOAD && zonefile_same(e->file, &e->id))
+		return 1;
+	snprintf(j->text, ZONES_TEXT, "%.256s: %llu changes of RRsets were made since its file was "
+		 "read; a forced reload drops them", name_to_text(domain, e->domain.wire),
+		 (unsigned long long)e->changes);
+	if (j->kind != JOB_RELOAD) {
+		log_warn("zone %s", j->text);
+		uv_mutex_lock(&z->mutex);
+		snprintf(e->error, sizeof(e->error), "%s", j->text);
+		uv_mutex_unlock(&z->mutex);
+	}
+	return -EBUSY;
+}
+
 static int load_every(struct zones *z, struct job *j)
 {
-	char first[ZONES_TEXT] = "";
+	char first_text[ZONES_TEXT] = "";
 	size_t bad = 0;
 	int error = 0;
 
@@ -458,20 +621,23 @@ static int load_every(struct zones *z, struct job *j)
 			return -ECANCELED;
 		}
 
-		int result = load_entry(z, j, z->zone[i]);
+		bool first = j->kind == JOB_LOAD_ALL;
+		int result = first ? 0 : may_reload(z, j, z->zone[i]);
 
+		if (!result)
+			result = load_entry(z, j, z->zone[i], first, REMEMBER_RELOAD);
 		/* What a replaced zone leaves is room for the next. */
 		reclaim(z);
-		if (!result)
+		if (result >= 0)
 			continue;
 		if (bad++ == 0)
-			memcpy(first, j->text, sizeof(first));
+			memcpy(first_text, j->text, sizeof(first_text));
 		error = result;
 	}
 	if (bad > 1)
-		snprintf(j->text, ZONES_TEXT, "%zu zones cannot be loaded; the first: %.400s", bad, first);
+		snprintf(j->text, ZONES_TEXT, "%zu zones cannot be loaded; the first: %.400s", bad, first_text);
 	else if (bad == 1)
-		memcpy(j->text, first, sizeof(first));
+		memcpy(j->text, first_text, sizeof(first_text));
 	else
 		snprintf(j->text, ZONES_TEXT, "%zu zones loaded", z->cnt);
 	return error;
@@ -487,22 +653,26 @@ static int add_zone(struct zones *z, struct job *j)
 	struct zone_entry *e = entry_new(&j->domain, j->file);
 
 	if (!e) {
-		explain(-ENOMEM, j->text);
+		explain(z, -ENOMEM, j->text);
 		return -ENOMEM;
 	}
 
 	e->dnssec_refuse = z->dnssec_refuse;
 
-	int error = load_entry(z, j, e);
+	/* Room first: nothing may fail behind the commit. */
+	uv_mutex_lock(&z->mutex);
 
-	if (!error) {
-		error = registry_insert(z, e);
-		if (!error)
-			return 0;
-		explain(error, j->text);
-		try_drop(z, &j->domain);
-	}
-	entry_free(e);
+	int error = registry_grow(z);
+
+	uv_mutex_unlock(&z->mutex);
+	if (error)
+		explain(z, error, j->text);
+	else
+		error = load_entry(z, j, e, false, REMEMBER_ADD);
+	if (error)
+		entry_free(e);
+	else
+		registry_insert(z, e);
 	return error;
 }
 
@@ -510,19 +680,17 @@ static int remove_zone(struct zones *z, struct job *j)
 {
 	struct zone_entry *e = registry_find(z, &j->domain);
 	char domain[NAME_TEXT_MAX];
-	int error = 0;
+	int error;
 
 	if (!e) {
 		snprintf(j->text, ZONES_TEXT, "there is no such zone");
 		return -ENOENT;
 	}
-	if (e->state == ZONE_LOADED) {
-		error = try_drop(z, &j->domain);
-		if (error == -ENOSPC && wait_for_memory(z))
-			error = try_drop(z, &j->domain);
-	}
+	error = try_drop(z, &j->domain, REMEMBER_REMOVE);
+	if (error == -ENOSPC && wait_for_memory(z))
+		error = try_drop(z, &j->domain, REMEMBER_REMOVE);
 	if (error) {
-		explain(error, j->text);
+		explain(z, error, j->text);
 		return error;
 	}
 	registry_remove(z, e);
@@ -627,7 +795,12 @@ static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct
 		return error;
 	c->changes = &changes;
 	error = txn_change(t, &zone->apex, changes.change, changes.cnt, on_check, c);
+	if (!error && store_change(z->store, &zone->apex, &entry->id, changes.change, changes.cnt))
+		error = store_fault(z);
+	zone->changes = changes.cnt;
 	edit_changes_free(&changes);
+	if (error == -EROFS)
+		return error;
 	if (error && error != -ENOSPC && error != -ENOMEM && c->faults.cnt == 0)
 		apply_fault(c, error == -EINVAL ? "no SOA record at the apex" : strerror(-error));
 	return error == -ENOSPC || error == -ENOMEM ? error : error ? -EINVAL : 0;
@@ -636,18 +809,27 @@ static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct
 static int try_apply(struct zones *z, struct job *j, struct checking *c)
 {
 	struct txn *t = db_begin(z->db);
-	int error = 0;
+	int error;
 
 	if (!t)
 		return -ENOMEM;
+	error = store_open_change(z);
 	for (size_t i = 0; !error && i < j->edit->zone_cnt; i++)
 		if (j->edit->zone[i]->ops.cnt > 0)
 			error = stage_zone(z, t, c, j->edit->zone[i]);
 	if (error) {
-		txn_abort(t);
+		give_up(z, t);
 		return error;
 	}
-	return txn_commit(t, &j->version);
+	return commit(z, t, &j->version);
+}
+
+static void note_base(struct zones *z, struct zone_entry *e)
+{
+	struct store_zone known;
+
+	if (z->store && store_find(z->store, &e->domain, &known) == 0 && store_base_due(&known))
+		z->base_due = e->base_due = true;
 }
 
 /* Notes what stands now of the zones that a transaction changed. */
@@ -665,7 +847,9 @@ static void note_applied(struct zones *z, struct edit *edit)
 		e->serial = info.serial;
 		e->names = info.names;
 		e->records = info.records;
+		e->changes += edit->zone[i]->changes;
 		uv_mutex_unlock(&z->mutex);
+		note_base(z, e);
 	}
 }
 
@@ -681,8 +865,192 @@ static int apply(struct zones *z, struct job *j)
 	else if (c.faults.cnt > 0)
 		snprintf(j->text, ZONES_TEXT, "%s", c.faults.text);
 	else
-		explain(error, j->text);
+		explain(z, error, j->text);
 	return error;
+}
+
+/* ---- what was changed at run time comes back: the writer thread ---- */
+
+static int replay(struct zones *z, struct zone_entry *e, const struct records *ops,
+		  struct checking *c)
+{
+	struct edit edit = {.source = "journal"};
+	struct edit_zone zone = {.apex = e->domain};
+	struct edit_changes changes;
+	struct txn *t;
+	uint64_t version;
+	int error = edit_reduce(ops, &changes);
+
+	if (error)
+		return error;
+	t = db_begin(z->db);
+	c->edit = &edit;
+	c->zone = &zone;
+	c->changes = &changes;
+	error = t ? txn_change(t, &e->domain, changes.change, changes.cnt, on_check, c) : -ENOMEM;
+	if (error && t)
+		txn_abort(t);
+	else if (!error)
+		error = txn_commit(t, &version);
+	edit_changes_free(&changes);
+	return error;
+}
+
+/* The zone as the store has it, in *base and *ops. */
+static int read_stored(struct zones *z, struct job *j, struct zone_entry *e,
+		       const struct store_zone *known, struct records *base, struct records *ops)
+{
+	struct zonefile_id id;
+	int error = store_read(z->store, &e->domain, base, ops);
+
+	if (error) {
+		error = error == -ENOMEM ? error : store_fault(z);
+		snprintf(j->text, ZONES_TEXT, "%s", error == -ENOMEM ? "out of memory" : z->store_error);
+	} else if (known->base) {
+		error = records_sort(base);
+	} else {
+		error = read_zone(z, j, base, e, &id);
+	}
+	return error;
+}
+
+/* Publishes a zone as it was when the process ended. */
+static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
+			const struct store_zone *known)
+{
+	struct checking c = {.faults = {.job = j}};
+	char domain[NAME_TEXT_MAX];
+	struct records base, ops;
+	bool same = zonefile_same(e->file, &known->id);
+	int error;
+
+	records_init(&base);
+	records_init(&ops);
+	error = read_stored(z, j, e, known, &base, &ops);
+	if (!error) {
+		error = put(z, &e->domain, &base, REMEMBER_NOTHING, NULL);
+		if (!error && ops.cnt > 0)
+			error = replay(z, e, &ops, &c);
+		if (error && c.faults.cnt > 0)
+			snprintf(j->text, ZONES_TEXT, "the changes made at run time do not fit its file, which "
+				 "has changed; a forced reload drops them");
+		else if (error)
+			explain(z, error, j->text);
+		if (error)
+			try_drop(z, &e->domain, REMEMBER_NOTHING);
+	}
+	records_free(&base);
+	records_free(&ops);
+	e->id = known->id;
+	uv_mutex_lock(&z->mutex);
+	e->changes = known->changes;
+	uv_mutex_unlock(&z->mutex);
+	if (error)
+		return error;
+	name_to_text(domain, e->domain.wire);
+	if (!same)
+		log_warn("zone %s: its file has changed since %llu changes of RRsets were made; %s; a forced "
+			 "reload (polluxctl zone reload --force) takes the file as it is", domain,
+			 (unsigned long long)known->changes, known->base ? "the zone as it was is served" :
+			 "they are applied to the new file");
+	else
+		log_info("zone %s: %llu changes made at run time are part of it", domain,
+			 (unsigned long long)known->changes);
+	note_base(z, e);
+	return 0;
+}
+
+/* ---- bases: the writer thread, between jobs ---- */
+
+/* Names on their way into a base. */
+struct slice {
+	struct records rs;
+	bool full;
+	int error;
+};
+
+static int on_slice(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl,
+		    const uint8_t *rdata, uint16_t rdata_len)
+{
+	struct slice *s = arg;
+
+	/* It ends between two names. */
+	if (s->rs.octets > BASE_STEP && name_cmp(s->rs.rr[s->rs.cnt - 1].owner, owner) != 0) {
+		s->full = true;
+		return 1;
+	}
+	s->error = records_add(&s->rs, owner, type, ttl, rdata, rdata_len, 0, 0);
+	return s->error;
+}
+
+static int base_begin(struct zones *z)
+{
+	size_t i = 0;
+	int error;
+
+	while (i < z->cnt && !z->zone[i]->base_due)
+		i++;
+	if (i == z->cnt) {
+		z->base_due = false;
+		return 0;
+	}
+	z->zone[i]->base_due = false;
+	error = store_open_change(z);
+	if (!error && store_base_begin(z->store, &z->base, &z->zone[i]->domain))
+		error = store_fault(z);
+	z->base_open = !error;
+	return error;
+}
+
+static int base_slice(struct zones *z, bool first)
+{
+	struct slice s = {.full = false};
+	int error;
+
+	records_init(&s.rs);
+	reader_online(&z->reader);
+	reader_begin(&z->reader);
+	error = first ? reader_walk(&z->reader, &z->base.apex, NULL, on_slice, &s) :
+		reader_walk_after(&z->reader, &z->base.apex, z->base_at, on_slice, &s);
+	reader_end(&z->reader);
+	reader_offline(&z->reader);
+	error = s.error ? s.error : error < 0 ? error : 0;
+	if (!error && s.rs.cnt > 0) {
+		const uint8_t *last = s.rs.rr[s.rs.cnt - 1].owner;
+
+		memcpy(z->base_at, last, name_wire_len(last));
+		if (store_base_put(z->store, &z->base, &s.rs))
+			error = store_fault(z);
+	}
+	if (!error && !s.full) {
+		z->base_open = false;
+		if (store_base_end(z->store, &z->base))
+			error = store_fault(z);
+	}
+	records_free(&s.rs);
+	return error;
+}
+
+/* Writes a piece of a base, if one is due.  After an error it is left until the zone
+ * changes again. */
+static void base_step(struct zones *z)
+{
+	bool first = !z->base_open;
+	int error = first ? base_begin(z) : store_open_change(z);
+
+	if (!error && z->base_open)
+		error = base_slice(z, first);
+	if (z->storing) {
+		hook_reached("base");
+		z->storing = false;
+		if (error)
+			store_abort(z->store);
+		else if (store_commit(z->store))
+			error = store_fault(z);
+		hook_reached("base-stored");
+	}
+	if (error)
+		z->base_open = false;
 }
 
 static int do_job(struct zones *z, struct job *j)
@@ -695,7 +1063,7 @@ static int do_job(struct zones *z, struct job *j)
 		error = load_settings(z);
 		if (!error)
 			return load_every(z, j);
-		explain(error, j->text);
+		explain(z, error, j->text);
 		return error;
 	case JOB_RELOAD_ALL:
 		return load_every(z, j);
@@ -705,8 +1073,10 @@ static int do_job(struct zones *z, struct job *j)
 		return remove_zone(z, j);
 	case JOB_RELOAD:
 		e = registry_find(z, &j->domain);
-		if (e)
-			return load_entry(z, j, e);
+		if (e) {
+			error = may_reload(z, j, e);
+			return error ? error : load_entry(z, j, e, false, REMEMBER_RELOAD);
+		}
 		snprintf(j->text, ZONES_TEXT, "there is no such zone");
 		return -ENOENT;
 	case JOB_APPLY:
@@ -718,18 +1088,21 @@ static int do_job(struct zones *z, struct job *j)
 static void writer(void *arg)
 {
 	struct zones *z = arg;
+	unsigned jobs = 0;
 
 	uv_mutex_lock(&z->mutex);
 	while (!z->stop) {
 		struct job *j = queue_pop(&z->todo);
 
-		if (!j && z->retired > 0)
+		if (!j && z->retired > 0 && !z->base_due)
 			uv_cond_timedwait(&z->wake, &z->mutex, RECLAIM_PERIOD_NS);
-		else if (!j)
+		else if (!j && !z->base_due)
 			uv_cond_wait(&z->wake, &z->mutex);
 		uv_mutex_unlock(&z->mutex);
 		if (j)
 			j->error = do_job(z, j);
+		if (z->base_due && (!j || ++jobs % BASE_TURN == 0))
+			base_step(z);
 		reclaim(z);
 		uv_mutex_lock(&z->mutex);
 		if (j) {
@@ -747,7 +1120,8 @@ static void writer(void *arg)
 static void finish(struct job *j)
 {
 	struct zones_result r = {.error = j->error, .text = j->text, .fault = j->fault,
-				 .fault_cnt = j->fault_cnt, .edit = j->edit, .version = j->version};
+				 .fault_cnt = j->fault_cnt, .edit = j->edit, .version = j->version,
+				 .dropped = j->dropped};
 
 	j->done(j->arg, &r);
 	job_free(j);
@@ -778,13 +1152,14 @@ static void give(struct zones *z, struct job *j)
 }
 
 static int submit(struct zones *z, enum job_kind kind, const struct name *domain,
-		  const char *file, zones_done done, void *arg)
+		  const char *file, bool force, zones_done done, void *arg)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
 	if (!j)
 		return -ENOMEM;
 	j->kind = kind;
+	j->force = force;
 	j->done = done;
 	j->arg = arg;
 	if (domain)
@@ -824,6 +1199,94 @@ static int take_config(struct zones *z, const struct config *c)
 	return 0;
 }
 
+/* Zones that were removed at run time and that the configuration no longer names. */
+struct restoring {
+	struct zones *z;
+	struct name *forget;
+	size_t forget_cnt;
+	int error;
+};
+
+static int take_removed(struct restoring *r, const struct name *apex, struct zone_entry *e)
+{
+	char domain[NAME_TEXT_MAX];
+
+	if (e) {
+		log_info("zone %s was removed at run time: polluxctl zone add brings it back",
+			 name_to_text(domain, apex->wire));
+		registry_remove(r->z, e);
+		return 0;
+	}
+
+	struct name *forget = realloc(r->forget, (r->forget_cnt + 1) * sizeof(*forget));
+
+	if (!forget)
+		return r->error = -ENOMEM;
+	r->forget = forget;
+	r->forget[r->forget_cnt++] = *apex;
+	return 0;
+}
+
+static int take_added(struct restoring *r, const struct name *apex, const char *file,
+		      struct zone_entry *e)
+{
+	char domain[NAME_TEXT_MAX], *copy;
+
+	if (!e) {
+		e = entry_new(apex, file);
+		if (!e || registry_insert(r->z, e))
+			return r->error = -ENOMEM;
+		e->dnssec_refuse = r->z->dnssec_refuse;
+		return 0;
+	}
+	if (strcmp(e->file, file) == 0)
+		return 0;
+	log_info("zone %s has the file with which it was added at run time, %s",
+		 name_to_text(domain, apex->wire), file);
+	copy = strdup(file);
+	if (!copy)
+		return r->error = -ENOMEM;
+	free(e->file);
+	e->file = copy;
+	return 0;
+}
+
+static int on_stored(void *arg, const struct name *apex, const struct store_zone *known)
+{
+	struct restoring *r = arg;
+	struct zone_entry *e = registry_find(r->z, apex);
+	char domain[NAME_TEXT_MAX];
+
+	if (known->kind == STORE_REMOVED)
+		return take_removed(r, apex, e);
+	if (known->kind == STORE_ADDED)
+		return take_added(r, apex, known->file, e);
+	if (!e)
+		log_warn("zone %s is not configured, but was: %llu changes made at run time are kept",
+			 name_to_text(domain, apex->wire), (unsigned long long)known->changes);
+	return 0;
+}
+
+/* Opens the store, and takes from it which zones were added and removed. */
+static int take_store(struct zones *z, const char *directory)
+{
+	struct restoring r = {.z = z};
+	int error;
+
+	if (store_open(&z->store, directory, z->store_error, sizeof(z->store_error))) {
+		log_warn("%s: changes at run time are refused", z->store_error);
+		return 0;
+	}
+	error = store_each(z->store, on_stored, &r);
+	if (error && !r.error)
+		error = store_fault(z);
+	for (size_t i = 0; !error && i < r.forget_cnt; i++)
+		error = store_begin(z->store) || store_remove(z->store, &r.forget[i], false) ||
+			store_commit(z->store) ? store_fault(z) : 0;
+	free(r.forget);
+	return error;
+}
+
 static void registry_free(struct zones *z)
 {
 	for (size_t i = 0; i < z->cnt; i++)
@@ -850,9 +1313,12 @@ int zones_open(struct zones **out, uv_loop_t *loop, struct db *db, const struct 
 		error = uv_mutex_init(&z->mutex);
 	if (error)
 		goto free_registry;
+	error = take_store(z, c->data_directory);
+	if (error)
+		goto close_store;
 	error = uv_cond_init(&z->wake);
 	if (error)
-		goto free_mutex;
+		goto close_store;
 	error = uv_cond_init(&z->over);
 	if (error)
 		goto free_wake;
@@ -874,7 +1340,8 @@ free_over:
 	uv_cond_destroy(&z->over);
 free_wake:
 	uv_cond_destroy(&z->wake);
-free_mutex:
+close_store:
+	store_close(z->store);
 	uv_mutex_destroy(&z->mutex);
 free_registry:
 	registry_free(z);
@@ -884,23 +1351,24 @@ free_registry:
 
 int zones_load_all(struct zones *z, zones_done done, void *arg)
 {
-	return submit(z, JOB_LOAD_ALL, NULL, NULL, done, arg);
+	return submit(z, JOB_LOAD_ALL, NULL, NULL, false, done, arg);
 }
 
 int zones_add(struct zones *z, const struct name *domain, const char *file,
 	      zones_done done, void *arg)
 {
-	return submit(z, JOB_ADD, domain, file, done, arg);
+	return submit(z, JOB_ADD, domain, file, false, done, arg);
 }
 
 int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg)
 {
-	return submit(z, JOB_REMOVE, domain, NULL, done, arg);
+	return submit(z, JOB_REMOVE, domain, NULL, false, done, arg);
 }
 
-int zones_reload(struct zones *z, const struct name *domain, zones_done done, void *arg)
+int zones_reload(struct zones *z, const struct name *domain, bool force, zones_done done,
+		 void *arg)
 {
-	return submit(z, domain ? JOB_RELOAD : JOB_RELOAD_ALL, domain, NULL, done, arg);
+	return submit(z, domain ? JOB_RELOAD : JOB_RELOAD_ALL, domain, NULL, force, done, arg);
 }
 
 int zones_apply(struct zones *z, struct edit *e, zones_done done, void *arg)
@@ -988,6 +1456,7 @@ bool zones_stop(struct zones *z)
 void zones_free(struct zones *z)
 {
 	registry_free(z);
+	store_close(z->store);
 	uv_cond_destroy(&z->over);
 	uv_cond_destroy(&z->wake);
 	uv_mutex_destroy(&z->mutex);

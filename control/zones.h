@@ -4,7 +4,8 @@
  *
  * Every change is a job for the writer thread, the only caller of db.h's writer
  * functions: it reads the zone file, sorts, commits, frees what readers have left
- * behind, and tells the loop thread how it went.  Serving goes on meanwhile.  A job
+ * behind, and tells the loop thread how it went.  What is changed at run time is in the
+ * durable store (control/zone/store.h) before anybody sees it.  Serving goes on meanwhile.  A job
  * that fails leaves the zones as they were.
  *
  * Functions without another word belong to the loop thread.
@@ -41,6 +42,9 @@ struct zone_entry {
 	time_t loaded;          /* wall clock of the last load that went well */
 	uint64_t load_ns;       /* how long it took, from opening the file to the commit */
 	char error[ZONES_TEXT]; /* of the last try; "" when it went well */
+	struct zonefile_id id;  /* of the file as it was read */
+	uint64_t changes;       /* RRsets changed since then */
+	bool base_due;          /* the writer's: the store wants its contents */
 };
 
 struct zones;
@@ -51,19 +55,23 @@ struct zones;
 struct zones_result {
 	int error;          /* 0; -EEXIST, -ENOENT (no such zone), -EINVAL (bad zone or change), -ENOSPC
 	                     * (arena full), -EIO (a file cannot be read), -ENOMEM,
-	                     * -ECANCELED (the manager stops) */
+	                     * -ECANCELED (the manager stops), -EBUSY (a reload would drop
+	                     * changes), -EROFS (it cannot be made durable) */
 	const char *text;   /* a sentence for people */
 	char *const *fault; /* "FILE:LINE: cause" of bad zones and changes */
 	size_t fault_cnt;
 	const struct edit *edit; /* zones_apply's, or NULL */
 	uint64_t version;   /* of zones_apply's commit */
+	uint64_t dropped;   /* changes that a reload has dropped */
 };
 
 /* Told in the loop thread when a job is over. */
 typedef void (*zones_done)(void *arg, const struct zones_result *r);
 
 /* zones_open - start the writer thread.  It takes settings and zones from c, which
- * is read only here, but loads nothing yet.  map and slot are a reader's of the
+ * is read only here, and what was added or removed at run time from the store in its data
+ * directory, but loads nothing yet.  Without a store (the log tells why) zones are served
+ * all the same, but changes at run time are refused.  map and slot are a reader's of the
  * same database, for the writer thread alone.  0 or -errno. */
 int zones_open(struct zones **out, uv_loop_t *loop, struct db *db, const struct config *c,
 	       struct arena_map map, struct status_slot *slot);
@@ -73,12 +81,15 @@ int zones_load_all(struct zones *z, zones_done done, void *arg);
 
 /* zones_add - a new zone from an absolute path; zones_remove - and away with it;
  * zones_reload - read the zone's file again, of all zones when domain is NULL (then
- * error is that of the last one that failed, and the others are reloaded).
+ * error is that of the last one that failed, and the others are reloaded).  A zone with
+ * changes made at run time is left as it is, unless they may be dropped (force); of all
+ * zones, one with such changes and an unchanged file counts as well.
  * 0, or -ENOMEM and done is not called. */
 int zones_add(struct zones *z, const struct name *domain, const char *file,
 	      zones_done done, void *arg);
 int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg);
-int zones_reload(struct zones *z, const struct name *domain, zones_done done, void *arg);
+int zones_reload(struct zones *z, const struct name *domain, bool force, zones_done done,
+		 void *arg);
 
 /* zones_apply - commit a transaction, which is taken over: all of it or nothing. */
 int zones_apply(struct zones *z, struct edit *e, zones_done done, void *arg);

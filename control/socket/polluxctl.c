@@ -15,7 +15,7 @@
 #include "session.h"
 
 #define SOCKET_DEFAULT "/run/pollux/control.sock"
-#define COLUMNS_MAX 7
+#define COLUMNS_MAX 8
 
 static const char usage[] =
 	"usage: polluxctl [--socket PATH] [--json] COMMAND\n"
@@ -25,7 +25,9 @@ static const char usage[] =
 	"  zone show ZONE         one zone\n"
 	"  zone add ZONE FILE     load a zone and serve it\n"
 	"  zone remove ZONE       serve it no longer\n"
-	"  zone reload [ZONE]     read its file again, or those of all zones\n"
+	"  zone reload [ZONE] [--force]\n"
+	"                         read its file again, or those of all zones; --force drops\n"
+	"                         what was changed since\n"
 	"  zone read ZONE [NAME]  its records, or those of one name\n"
 	"  zone set ZONE RR...    its RRsets become these records: 'www 300 A 192.0.2.1'\n"
 	"  zone unset ZONE NAME [TYPE]\n"
@@ -231,19 +233,19 @@ static void print_stats(const json_t *result)
 /* Rows of zones, kept until the last has come so that columns line up. */
 static void add_zone(struct grid *g, const json_t *row)
 {
-	static const char *const key[] = {"serial", "names", "records"};
+	static const char *const key[] = {"serial", "names", "records", "changes"};
 
 	if (g->cnt == 0) {
 		static const char *const head[] = {"ZONE", "SERIAL", "NAMES", "RECORDS",
-						   "STATE", "FILE", "ERROR"};
+						   "CHANGES", "STATE", "FILE", "ERROR"};
 
 		g->columns = COLUMNS_MAX;
-		g->right = 1 << 1 | 1 << 2 | 1 << 3;
+		g->right = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4;
 		for (unsigned i = 0; i < COLUMNS_MAX; i++)
 			grid_add(g, head[i]);
 	}
 	grid_add(g, text_of(row, "zone"));
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < sizeof(key) / sizeof(*key); i++)
 		grid_add_number(g, json_object_get(row, key[i]));
 	grid_add(g, text_of(row, "state"));
 	grid_add(g, text_of(row, "file"));
@@ -295,6 +297,9 @@ static void print_result(enum protocol_command command, struct grid *zones, cons
 		grid_print(zones, "");
 	else if (command == COMMAND_ZONE_LIST || command == COMMAND_ZONE_RELOAD)
 		puts("no zones");
+	if (command == COMMAND_ZONE_RELOAD && number_of(result, "dropped") > 0)
+		printf("%" JSON_INTEGER_FORMAT " changes made at run time were dropped\n",
+		       number_of(result, "dropped"));
 }
 
 /* ---- asking ---- */
@@ -397,9 +402,21 @@ static void add_file(json_t *request, const char *file)
 	free(folder);
 }
 
+/* --force behind a command is taken off it. */
+static bool take_force(int *argc, char **argv)
+{
+	bool force = *argc > 2 && strcmp(argv[*argc - 1], "--force") == 0 &&
+		     strcmp(argv[1], "reload") == 0;
+
+	*argc -= force;
+	return force;
+}
+
 /* The request that argv says, with its newline; NULL when it is no command. */
 static char *build_request(int argc, char **argv, enum protocol_command *command)
 {
+	bool force = take_force(&argc, argv);
+
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
 		int used = words[i].second ? 2 : 1;
 		char **arg = argv + used;
@@ -416,6 +433,8 @@ static char *build_request(int argc, char **argv, enum protocol_command *command
 		add_argument(request, "command", protocol_command_name(*command));
 		if (argc > used)
 			add_argument(request, "zone", arg[0]);
+		if (force)
+			json_object_set_new(request, "force", json_true());
 		if (*command == COMMAND_ZONE_ADD)
 			add_file(request, arg[1]);
 		else if (argc > used + 1)

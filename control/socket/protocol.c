@@ -12,9 +12,11 @@
 
 enum argument {
 	ARG_ZONE = 1, ARG_NAME = 2, ARG_FILE = 4, ARG_SOURCE = 8, ARG_LINE = 16, ARG_TEXT = 32,
+	ARG_FORCE = 64,
 };
 
-static const char *const arguments[] = {"zone", "name", "file", "source", "line", "text"};
+static const char *const arguments[] = {"zone", "name", "file", "source", "line", "text",
+					 "force"};
 #define ARGUMENTS (sizeof(arguments) / sizeof(*arguments))
 
 static const struct {
@@ -26,7 +28,7 @@ static const struct {
 	[COMMAND_ZONE_SHOW]   = {"zone-show", ARG_ZONE, 0},
 	[COMMAND_ZONE_ADD]    = {"zone-add", ARG_ZONE | ARG_FILE, 0},
 	[COMMAND_ZONE_REMOVE] = {"zone-remove", ARG_ZONE, 0},
-	[COMMAND_ZONE_RELOAD] = {"zone-reload", 0, ARG_ZONE},
+	[COMMAND_ZONE_RELOAD] = {"zone-reload", 0, ARG_ZONE | ARG_FORCE},
 	[COMMAND_ZONE_READ]   = {"zone-read", ARG_ZONE, ARG_NAME},
 	[COMMAND_STATS]       = {"stats", 0, 0},
 	[COMMAND_STOP]        = {"stop", 0, 0},
@@ -195,6 +197,14 @@ static int read_text(struct request *q, struct request_fault *f, json_t *value)
 	return 0;
 }
 
+static int read_force(struct request *q, struct request_fault *f, const json_t *value)
+{
+	if (!json_is_boolean(value))
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "force must be true or false");
+	q->force = json_is_true(value);
+	return 0;
+}
+
 static int read_argument(struct request *q, struct request_fault *f, enum argument arg,
 			 json_t *value)
 {
@@ -205,6 +215,7 @@ static int read_argument(struct request *q, struct request_fault *f, enum argume
 	case ARG_SOURCE: return read_source(q, f, value);
 	case ARG_LINE: return read_line(q, f, value);
 	case ARG_TEXT: return read_text(q, f, value);
+	case ARG_FORCE: return read_force(q, f, value);
 	}
 	return -EINVAL;
 }

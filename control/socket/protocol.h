@@ -12,7 +12,8 @@
  *      zone-show    zone                                row of the zone
  *      zone-add     zone, file (an absolute path)       row of the new zone
  *      zone-remove  zone                                {"zone"}
- *      zone-reload  [zone]                              rows: of the zones reloaded
+ *      zone-reload  [zone], [force]                     rows: of the zones reloaded, and
+ *                                                       "dropped": see below
  *      zone-read    zone, [name]                        rows: texts in master-file form
  *      stats        -                                   see below
  *      stop         -                                   {}; then the process ends
@@ -57,13 +58,20 @@
  * A row of a zone:
  *
  *      {"zone": "example.com.", "state": "serving", "file": "/srv/example.zone",
- *       "serial": 1, "names": 3, "records": 7, "error": null}
+ *       "serial": 1, "names": 3, "records": 7, "changes": 0, "error": null}
  *
  *      state    "loading"   waits for the first load of all zones after the start
  *               "serving"   loaded from the file as it was read last
  *               "stale"     the last reload failed: `error` says why, the old data is served
  *               "failed"    never loaded: `error` says why, queries for it are refused
  *      serial, names, records are null, and the zone is not served, when it failed.
+ *      changes  RRsets that transactions have changed since the file was read
+ *
+ * What is changed at run time (transactions, zone-add, zone-remove) is durable when the
+ * reply says so, and is there again after a restart.  Reading the file of a zone with
+ * changes again would drop them: zone-reload refuses that unless force is true, and then
+ * says how many changes it has "dropped".  zone-reload of all zones passes over zones
+ * with changes whose files are as they were.
  *
  * The result of status (times in what their names say, sizes in octets):
  *
@@ -103,6 +111,8 @@
  *      bad-change       a fault in a transaction; "details" tells where.  It is aborted
  *      too-much         open transactions take more than PROTOCOL_STAGED_MAX octets of
  *                       memory together; this one is aborted
+ *      changed          zone-reload would drop changes made at run time
+ *      cannot-store     the change cannot be made durable; nothing changed
  *      table-full       no room for the change; nothing changed
  *      internal         our fault; the log tells more
  *
@@ -137,6 +147,8 @@
 #define PROTOCOL_ZONE_EXISTS     "zone-exists"
 #define PROTOCOL_CANNOT_READ     "cannot-read"
 #define PROTOCOL_BAD_ZONE        "bad-zone"
+#define PROTOCOL_CHANGED         "changed"
+#define PROTOCOL_CANNOT_STORE    "cannot-store"
 #define PROTOCOL_TABLE_FULL      "table-full"
 #define PROTOCOL_TRANSACTION_OPEN "transaction-open"
 #define PROTOCOL_NO_TRANSACTION  "no-transaction"
@@ -154,6 +166,7 @@ enum protocol_command {
 /* One request, checked.  Plain data but for `text`. */
 struct request {
 	enum protocol_command command;
+	bool force;
 	bool has_zone, has_name;   /* where the argument may be left out */
 	struct name zone;
 	struct name name;          /* zone-read; within zone */

@@ -41,6 +41,7 @@ struct client {
 	int edit_result;
 	json_t *faults;
 
+	uint64_t dropped;          /* changes, by zone-reload */
 	struct name last;          /* of the zones told already, for zone-list */
 	bool any;
 
@@ -227,7 +228,18 @@ static json_t *row(const struct zone_entry *e)
 	json_object_set_new(o, "serial", loaded ? json_integer(e->serial) : json_null());
 	json_object_set_new(o, "names", loaded ? json_integer((json_int_t)e->names) : json_null());
 	json_object_set_new(o, "records", loaded ? json_integer((json_int_t)e->records) : json_null());
+	set_uint(o, "changes", e->changes);
 	json_object_set_new(o, "error", e->error[0] ? protocol_text(e->error) : json_null());
+	return o;
+}
+
+/* A result of rows; a reload's tells what it dropped. */
+static json_t *result_rows(const struct client *c, json_t *rows)
+{
+	json_t *o = rows_of(rows);
+
+	if (c->request.command == COMMAND_ZONE_RELOAD)
+		set_uint(o, "dropped", c->dropped);
 	return o;
 }
 
@@ -257,7 +269,7 @@ static void list_more(struct client *c)
 	if (more)
 		send_more(c, l.rows, list_more);
 	else
-		send_ok(c, rows_of(l.rows));
+		send_ok(c, result_rows(c, l.rows));
 }
 
 static void zone_list(struct client *c)
@@ -302,6 +314,8 @@ static const char *result_code(int error)
 	case ENOENT: return PROTOCOL_NO_SUCH_ZONE;
 	case EINVAL: return PROTOCOL_BAD_ZONE;
 	case EIO: return PROTOCOL_CANNOT_READ;
+	case EBUSY: return PROTOCOL_CHANGED;
+	case EROFS: return PROTOCOL_CANNOT_STORE;
 	case ENOSPC: return PROTOCOL_TABLE_FULL;
 	default: return PROTOCOL_INTERNAL;
 	}
@@ -337,13 +351,14 @@ static void change_ok(struct client *c)
 	else if (q->command == COMMAND_ZONE_ADD)
 		send_ok(c, o);
 	else
-		send_ok(c, rows_of(json_pack("[o]", o)));
+		send_ok(c, result_rows(c, json_pack("[o]", o)));
 }
 
 static void on_changed(void *arg, const struct zones_result *r)
 {
 	struct client *c = arg;
 
+	c->dropped = r->dropped;
 	if (c->closed) {
 		/* Nobody waits any more. */
 	} else if (!r->error) {
@@ -369,7 +384,7 @@ static void change(struct client *c)
 		error = zones_remove(z, &q->zone, on_changed, c);
 		break;
 	default:
-		error = zones_reload(z, q->has_zone ? &q->zone : NULL, on_changed, c);
+		error = zones_reload(z, q->has_zone ? &q->zone : NULL, q->force, on_changed, c);
 	}
 	if (error) {
 		c->refs--;

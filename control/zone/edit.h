@@ -38,7 +38,8 @@ struct edit_zone {
 	struct name apex;
 	uint32_t line;              /* where it was named first */
 	struct records ops;
-	uint32_t serial;            /* when it has been committed: of the SOA */
+	uint32_t serial;            /* when it has been committed: of the SOA, */
+	uint64_t changes;           /* and how many RRsets that was */
 };
 
 struct edit {

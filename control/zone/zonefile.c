@@ -9,6 +9,7 @@
  * the entry had and where the next begins.  Directives that the scanner refuses are
  * looked at there: $GENERATE, and an $ORIGIN that is relative.
  */
+#define XXH_INLINE_ALL
 #include "zonefile.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "dataplane/answer/rrtype.h"
 #include "generate.h"
@@ -63,6 +65,7 @@ struct source {
 	uint16_t file;
 	dev_t dev;
 	ino_t ino;
+	struct zonefile_id id;
 	char *text;            /* ends with a newline */
 	size_t len;
 	zs_scanner_t *scanner;
@@ -651,6 +654,11 @@ static int file_open(struct source *src)
 		src->ino = st.st_ino;
 		rc = file_includes_itself(src) ? 1 : file_text(src, fd, (size_t)st.st_size);
 	}
+	if (rc == 0 && !src->parent)
+		src->id = (struct zonefile_id){
+			.size = src->len, .hash = XXH3_64bits(src->text, src->len),
+			.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+		};
 	close(fd);
 	return rc;
 }
@@ -932,8 +940,8 @@ static int reading_end(struct reading *r)
 	return rc;
 }
 
-int zonefile_read(struct records *rs, const struct name *apex, const char *path,
-		  zonefile_report report, void *arg)
+int zonefile_read_id(struct records *rs, const struct name *apex, const char *path,
+		     struct zonefile_id *id, zonefile_report report, void *arg)
 {
 	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
 			     .last_ttl = TTL_UNKNOWN };
@@ -945,9 +953,33 @@ int zonefile_read(struct records *rs, const struct name *apex, const char *path,
 		fault(&r, path, 0, "%s", file_cause(rc));
 		r.error = rc;
 	} else {
+		*id = src.id;
 		source_read(&src, apex->wire, apex->len, &default_ttl);
 	}
 	return reading_end(&r);
+}
+
+int zonefile_read(struct records *rs, const struct name *apex, const char *path,
+		  zonefile_report report, void *arg)
+{
+	struct zonefile_id id;
+
+	return zonefile_read_id(rs, apex, path, &id, report, arg);
+}
+
+bool zonefile_same(const char *path, const struct zonefile_id *id)
+{
+	struct source src = { .name = path };
+	struct stat st;
+
+	if (stat(path, &st) < 0 || (uint64_t)st.st_size != id->size)
+		return false;
+	if ((int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == id->mtime_ns)
+		return true;
+	if (file_open(&src) != 0)
+		return false;
+	free(src.text);
+	return src.id.size == id->size && src.id.hash == id->hash;
 }
 
 int zonefile_read_text(struct records *rs, const struct name *apex, const char *text,

@@ -19,7 +19,9 @@
 #ifndef POLLUX_ZONEFILE_H
 #define POLLUX_ZONEFILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "dataplane/answer/name.h"
 #include "dataplane/answer/records.h"
@@ -39,6 +41,22 @@ typedef void (*zonefile_report)(void *arg, const char *text);
  * read (also reported); -ENOMEM. */
 int zonefile_read(struct records *rs, const struct name *apex, const char *path,
 		  zonefile_report report, void *arg);
+
+/* What a zone's file was when it was read; files that it includes are not part of it. */
+struct zonefile_id {
+	uint64_t size;    /* octets */
+	int64_t mtime_ns; /* since the epoch */
+	uint64_t hash;    /* XXH3 of the contents */
+};
+
+/* zonefile_read_id - zonefile_read, and tell in *id what file that was, when it could be
+ * opened. */
+int zonefile_read_id(struct records *rs, const struct name *apex, const char *path,
+		     struct zonefile_id *id, zonefile_report report, void *arg);
+
+/* zonefile_same - is the file at `path` still what *id says?  Its contents are read only
+ * when its time has changed but its size has not.  False, too, when it cannot be read. */
+bool zonefile_same(const char *path, const struct zonefile_id *id);
 
 /* zonefile_read_text - the same from memory; `name` stands for the file in
  * messages, and $INCLUDE is refused. */

@@ -178,4 +178,9 @@ typedef int (*zone_rr_cb)(void *arg, const uint8_t *owner, uint16_t type,
 int reader_walk(const struct reader *r, const struct name *apex,
 		const struct name *only, zone_rr_cb cb, void *arg);
 
+/* reader_walk_after - the same for all names behind the folded wire name `after`, which
+ * need not be there. */
+int reader_walk_after(const struct reader *r, const struct name *apex, const uint8_t *after,
+		      zone_rr_cb cb, void *arg);
+
 #endif

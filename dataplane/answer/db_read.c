@@ -73,3 +73,23 @@ int reader_walk(const struct reader *r, const struct name *apex, const struct na
 		stop = walk_node(arena_at(base, n), cb, arg);
 	return stop;
 }
+
+int reader_walk_after(const struct reader *r, const struct name *apex, const uint8_t *after,
+		      zone_rr_cb cb, void *arg)
+{
+	const struct snapshot *s = find_zone(r, apex);
+	const uint8_t *base = r->map.base;
+	struct tree_iter it;
+	int stop = 0;
+
+	if (!s)
+		return -ENOENT;
+
+	ref n = tree_seek(&it, base, s->tree, after);
+
+	if (n && name_cmp(((const struct node *)arena_at(base, n))->name, after) == 0)
+		n = tree_next(&it);
+	for (; n && !stop; n = tree_next(&it))
+		stop = walk_node(arena_at(base, n), cb, arg);
+	return stop;
+}

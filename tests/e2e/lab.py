@@ -15,6 +15,7 @@ the test fails or is told to end.  Names carry the test's process id, so that la
 not meet.  The programs under test come from the environment:
 
         POLLUX_CONTROL  POLLUX_DATAPLANE  POLLUXCTL
+        POLLUX_CONTROL_HOOKS (can be told to die)  POLLUX_CONTROL_LAYOUT (of another layout)
 
 Namespaces are entered with nsenter (ip netns exec would mount another /sys).  No
 offload needs to be turned off: the workers do not verify the checksums that a
@@ -107,13 +108,14 @@ def _first_child():
 class Process:
     """A program in a namespace, its output in a log."""
 
-    def __init__(self, lab, name, command, namespace, first=False):
+    def __init__(self, lab, name, command, namespace, first=False, env=None):
         self.name, self.log = name, os.path.join(lab.folder, name + '.log')
         if namespace:
             command = ['nsenter', '--net=/run/netns/' + namespace] + command
         with open(self.log, 'a') as log:
             self.popen = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=log,
-                                          stderr=log, cwd=lab.folder, preexec_fn=_first_child if first else _child)
+                                          stderr=log, cwd=lab.folder, preexec_fn=_first_child if first else _child,
+                                          env=dict(os.environ, **(env or {})))
         self.pid = self.popen.pid
         self.expect_status = (0,)
 
@@ -273,23 +275,33 @@ class Lab:
 
     # Processes.
 
-    def start(self, name, command, namespace=None, first=False):
-        process = Process(self, name, command, namespace, first)
+    def start(self, name, command, namespace=None, first=False, env=None):
+        process = Process(self, name, command, namespace, first, env)
         self.processes.append(process)
         return process
 
-    def start_control(self, wait=True):
-        self.control = self.start('control', [os.environ['POLLUX_CONTROL'], '--config', self.path('pollux.yaml')],
-                                  self.server, first=True)
+    def readies(self, name):
+        """How often a process of that name has said so: its log is appended to."""
+        try:
+            with open(self.path(name + '.log'), errors='replace') as f:
+                return f.read().split('\n').count('ready')
+        except FileNotFoundError:
+            return 0
+
+    def start_control(self, wait=True, program='POLLUX_CONTROL', **options):
+        before = self.readies('control')
+        self.control = self.start('control', [os.environ[program], '--config', self.path('pollux.yaml')],
+                                  self.server, first=True, **options)
         if wait:
-            self.control.wait_ready(times=self.control.output().split('\n').count('ready') + 1)
+            self.control.wait_ready(times=before + 1)
 
     def start_dataplane(self, wait=True):
+        before = self.readies('dataplane')
         self.dataplane = self.start('dataplane',
                                     [os.environ['POLLUX_DATAPLANE'], '--config', self.path('pollux.yaml')],
                                     self.server, first=True)
         if wait:
-            self.dataplane.wait_ready(times=self.dataplane.output().split('\n').count('ready') + 1)
+            self.dataplane.wait_ready(times=before + 1)
 
     def restore(self):
         """Both processes run, whatever a test did to them."""

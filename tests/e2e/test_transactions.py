@@ -260,7 +260,7 @@ def many_in_one():
     seen = [r[3] for r in sorted(rows, key=lambda r: r[1])]
     equal(seen, sorted(seen, reverse=True), 'rcodes: first NXDOMAIN, then NOERROR')
     check(0 in seen and 3 in seen, 'seen before and after: %s', set(seen))
-    L.polluxctl('zone', 'reload', 'example.com')
+    L.polluxctl('zone', 'reload', 'example.com', '--force')
 
 
 lab.main(L, no_mixture, refused_whole, ends_with_its_connection, serials_by_hand, several_connections,

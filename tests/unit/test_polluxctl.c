@@ -169,21 +169,21 @@ Test(polluxctl, nobody_there_is_told)
 }
 
 #define ROW "{\"zone\":\"example.com.\",\"state\":\"serving\",\"file\":\"/e\",\"serial\":10," \
-	    "\"names\":3,\"records\":7,\"error\":null}"
+	    "\"names\":3,\"records\":7,\"changes\":12,\"error\":null}"
 #define BAD "{\"zone\":\"b.\",\"state\":\"failed\",\"file\":\"/b\",\"serial\":null," \
-	    "\"names\":null,\"records\":null,\"error\":\"/b:1: x\\u001b[2J\"}"
-#define HEAD "ZONE          SERIAL  NAMES  RECORDS  STATE    FILE  ERROR\n"
+	    "\"names\":null,\"records\":null,\"changes\":0,\"error\":\"/b:1: x\\u001b[2J\"}"
+#define HEAD "ZONE          SERIAL  NAMES  RECORDS  CHANGES  STATE    FILE  ERROR\n"
 
 Test(polluxctl, zones_stand_in_columns)
 {
 	ask("zone list", "{\"more\":true,\"rows\":[" ROW "]}\n"
 			 "{\"ok\":true,\"result\":{\"rows\":[" BAD "]}}\n");
 	cr_assert_str_eq(out, HEAD
-		"example.com.      10      3        7  serving  /e    -\n"
-		"b.                 -      -        -  failed   /b    /b:1: x?[2J\n");
+		"example.com.      10      3        7       12  serving  /e    -\n"
+		"b.                 -      -        -        0  failed   /b    /b:1: x?[2J\n");
 	cr_assert_eq(status, 0);
 	ask("zone show example.com", "{\"ok\":true,\"result\":" ROW "}\n");
-	cr_assert_str_eq(out, HEAD "example.com.      10      3        7  serving  /e    -\n");
+	cr_assert_str_eq(out, HEAD "example.com.      10      3        7       12  serving  /e    -\n");
 	ask("zone list", "{\"ok\":true,\"result\":{\"rows\":[]}}\n");
 	cr_assert_str_eq(out, "no zones\n");
 	ask("zone remove a", "{\"ok\":true,\"result\":{\"zone\":\"a.\"}}\n");

@@ -11,7 +11,7 @@
 #include "dataplane/common/log.h"
 
 static char folder[] = "/tmp/pollux-zones-XXXXXX";
-static char good[64], bad[64], other[64], missing[64];
+static char good[64], bad[64], other[64], missing[64], data[64];
 static uv_loop_t loop;
 static struct db *db;
 static struct zones *zones;
@@ -48,6 +48,8 @@ static void setup(void)
 	snprintf(bad, sizeof(bad), "%s/bad", folder);
 	snprintf(other, sizeof(other), "%s/other", folder);
 	snprintf(missing, sizeof(missing), "%s/missing", folder);
+	snprintf(data, sizeof(data), "%s/data", folder);
+	config.data_directory = data;
 	write_file(good, ZONE("1"));
 	write_file(bad, ZONE("1") "ns 60 CNAME @\nx 60 A 1.2.3\n");
 	write_file(other, ZONE("7"));
@@ -81,6 +83,13 @@ static void teardown(void)
 	unlink(good);
 	unlink(bad);
 	unlink(other);
+	for (const char *const *f = (const char *const[]){"zones.mdb", "zones.mdb-lock", NULL}; *f; f++) {
+		char path[128];
+
+		snprintf(path, sizeof(path), "%s/%s", data, *f);
+		unlink(path);
+	}
+	rmdir(data);
 	rmdir(folder);
 }
 
@@ -135,7 +144,7 @@ static int reload(const char *domain)
 
 	if (domain)
 		n = name(domain);
-	return wait_for(zones_reload(zones, domain ? &n : NULL, on_done, NULL));
+	return wait_for(zones_reload(zones, domain ? &n : NULL, false, on_done, NULL));
 }
 
 /* Serial of what is served; -1 when it is not. */
@@ -300,7 +309,7 @@ Test(zones, jobs_that_wait_end_with_the_manager)
 
 	cr_assert_eq(zones_load_all(zones, on_done, NULL), 0);
 	for (unsigned i = 0; i < 50; i++)
-		cr_assert_eq(zones_reload(zones, &n, on_done, NULL), 0);
+		cr_assert_eq(zones_reload(zones, &n, false, on_done, NULL), 0);
 	stop();
 	cr_assert_eq(over, 51, "each is told, whether done or not");
 }
