@@ -51,8 +51,9 @@
  *
  * Why memory is never freed under a reader: a block is queued after it was unlinked from the
  * table and is in no snapshot that a later V load can lead to; it is freed when every slot's epoch
- * has reached its batch's (Q, E), or is offline (O).  A name's removal takes two
- * such periods: one until it is unlinked, one until it is freed.
+ * has reached its batch's (Q, E), or is offline (O), at one look at them all after the batch was
+ * queued.  A name's removal takes two such periods: one until it is unlinked, one until it is
+ * freed.
  *
  * The table is prefix-closed: the ancestors of every name in it, up to the root, have
  * entries (empty non-terminals are nodes; above an apex stand NODE_PATH nodes).

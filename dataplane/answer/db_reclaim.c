@@ -33,9 +33,11 @@ static void take_list(struct ref_list *to, struct ref_list *from)
 	*from = (struct ref_list){ 0 };
 }
 
+/* The epoch that all readers have reached.  Never more than the newest: a reader that comes
+ * online after this look still can reach what is unlinked after it. */
 static uint64_t slowest_reader(const struct db *db)
 {
-	uint64_t least = UINT64_MAX;
+	uint64_t least = atomic_load_explicit(&arena_head(db->arena)->epoch, memory_order_relaxed);
 
 	for (unsigned i = 0; i < STATUS_SLOTS; i++) {
 		uint64_t e = atomic_load_explicit(&db->status->slot[i].epoch, /* Q, O */
@@ -160,5 +162,5 @@ bool db_reclaim(struct db *db)
 			batch_free(b);
 		}
 	}
-	return db->first && db->first->epoch <= passed;
+	return db->first && db->first->epoch <= slowest_reader(db);
 }

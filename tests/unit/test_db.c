@@ -620,3 +620,38 @@ Test(db, prepared_and_aborted)
 	records_free(&more);
 	db_destroy(l.db);
 }
+
+/* All readers may be offline at one look at their slots and one online before the next: what
+ * a reclamation takes out of the table may be freed by a later look only. */
+Test(db, unlinked_and_freed_on_different_looks)
+{
+	struct lab l = lab_open(16 * MIB);
+	struct name apex = name_of("z."), a = name_of("a.z.");
+	struct arena_usage u;
+	struct records rs;
+	uint64_t retired;
+
+	for (unsigned dropped = 0; dropped < 2; dropped++) {
+		records_init(&rs);
+		add_soa(&rs, &apex, 1);
+		add_a(&rs, &a, 1);
+		cr_assert_eq(put(&l, &apex, &rs), 0);
+		records_free(&rs);
+		reclaim(&l);
+		if (dropped) {
+			cr_assert_eq(drop(&l, &apex), 0);
+		} else {
+			records_init(&rs);
+			add_soa(&rs, &apex, 1);
+			cr_assert_eq(put(&l, &apex, &rs), 0);
+			records_free(&rs);
+		}
+		cr_assert(db_reclaim(l.db), "unlinked, and to be freed at once");
+		db_usage(l.db, &u, &retired);
+		cr_assert_gt(retired, 0);
+		reclaim(&l);
+		db_usage(l.db, &u, &retired);
+		cr_assert_eq(retired, 0);
+	}
+	db_destroy(l.db);
+}
