@@ -101,7 +101,7 @@ static int stage_name(struct change *c, const uint8_t *name, const struct record
 		 .flags = parent->flags, .labels = parent->labels,
 		 .cover_labels = parent->cover_labels });
 	memcpy(wildcard + 2, name, name_wire_len(name));
-	if (staged(c, wildcard))
+	if (name_wire_len(name) + 2 <= NAME_MAX_LEN && staged(c, wildcard))
 		src.flags |= NODE_WILDCARD_PARENT;
 	int err = stage_node(c->t, c->zone, c->apex, &src, standing, &r);
 

@@ -655,3 +655,32 @@ Test(db, unlinked_and_freed_on_different_looks)
 	}
 	db_destroy(l.db);
 }
+
+/* A wildcard below the longest name would be no name. */
+Test(db, change_of_a_name_of_127_labels)
+{
+	struct lab l = lab_open(16 * MIB);
+	struct name apex = name_of("z."), longest;
+	const uint8_t address[4] = { 192, 0, 2, 1 };
+	const struct record rr = { .ttl = 300, .type = TYPE_A, .rdata = address, .rdata_len = 4 };
+	char text[2 * NAME_MAX_LABELS + 1];
+	struct records rs;
+	uint64_t version;
+
+	for (unsigned i = 0; i < NAME_MAX_LABELS; i++)
+		memcpy(text + 2 * i, i + 1 < NAME_MAX_LABELS ? "a." : "z.", 3);
+	longest = name_of(text);
+	cr_assert_eq(longest.labels, NAME_MAX_LABELS);
+	records_init(&rs);
+	add_soa(&rs, &apex, 1);
+	cr_assert_eq(put(&l, &apex, &rs), 0);
+	records_free(&rs);
+
+	struct txn *t = db_begin(l.db);
+	const struct rrset_change ch = { .owner = longest.wire, .type = TYPE_A, .rr = &rr, .rr_cnt = 1 };
+
+	cr_assert_eq(txn_change(t, &apex, &ch, 1, NULL, NULL), 0);
+	cr_assert_eq(txn_commit(t, &version), 0);
+	cr_assert(look(&l, &longest, 127).exact);
+	db_destroy(l.db);
+}
