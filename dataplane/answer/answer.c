@@ -9,9 +9,11 @@
 
 #define POINTER_MAX 0x3fff /* octets a compression pointer reaches (RFC 1035 4.1.4) */
 
-/* CNAMEs and DNAMEs followed for one question.  Sixteen steps of at most 800 octets
- * end below POINTER_MAX, so every name of a chain can be pointed at. */
+/* CNAMEs and DNAMEs followed for one question, and how far into the message: without
+ * signatures a step takes at most 800 octets, so of a step begun before CHAIN_END every name
+ * that the next can need stands where a pointer reaches.  Signatures may be longer. */
 #define CHAIN_MAX 16
+#define CHAIN_END (POINTER_MAX - 800) /* octets */
 
 enum section { ANSWER, AUTHORITY, ADDITIONAL };
 
@@ -335,7 +337,8 @@ static void put_negative(struct writer *w, const struct found *f)
 }
 
 /* Go on with the name whose (compressed) form stands at out[at]; false when the
- * chain has led there before, or is too long. */
+ * chain has led there before, or is too long.  It then ends there, as one does that leaves our
+ * zones, and the client goes on. */
 static bool follow(struct writer *w, size_t at)
 {
 	uint16_t pos[NAME_MAX_LABELS + 1];
@@ -369,7 +372,7 @@ static bool follow(struct writer *w, size_t at)
 	for (unsigned i = 0; i < w->steps; i++)
 		if (w->seen[i] == w->hash)
 			return false;
-	return w->steps < CHAIN_MAX;
+	return w->steps < CHAIN_MAX && w->at <= CHAIN_END;
 }
 
 /* A DNAME above sname: it, and the CNAME that it stands for (RFC 6672 section 3.1).

@@ -239,3 +239,35 @@ Test(answer, compression, .init = open_zones)
 	/* header, question 5, NS a. (1+10+3), NS b.a. (1+10+2+2), A (2+10+4) */
 	cr_assert_eq(answer_in(&lab, msg, len, TRANSPORT_UDP, 1452, out), 12 + 5 + 14 + 15 + 16);
 }
+
+/* Signatures can push the steps of a chain beyond 16 KiB, where no pointer reaches: the chain
+ * ends there, and what is written of it is sound. */
+Test(answer, long_signed_chain, .init = open_zones, .timeout = 20)
+{
+	static char text[1 << 18], signature[8001];
+	static uint8_t out[1 << 16];
+	static const char *const asked[] = { "c0.a-longer-label.chain.", "x.d0.a-longer-label.chain." };
+	char *p = text;
+
+	memset(signature, '/', sizeof(signature) - 1);
+	p += sprintf(p, "@ 60 SOA . . 1 1 1 1 30\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
+		     "$ORIGIN a-longer-label.chain.\n");
+	for (unsigned i = 0; i < 10; i++) {
+		p += sprintf(p, "c%u 60 CNAME c%u\nd%u 60 DNAME d%u\n", i, i + 1, i, i + 1);
+		p += sprintf(p, "c%u 60 RRSIG CNAME 8 2 60 20300101000000 20200101000000 1 chain. %s\n", i, signature);
+		p += sprintf(p, "d%u 60 RRSIG DNAME 8 2 60 20300101000000 20200101000000 1 chain. %s\n", i, signature);
+	}
+	lab_put(&lab, "chain.", text);
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t msg[512];
+		size_t len = question(msg, asked[i], TYPE_A, 1232);
+
+		msg[len - 4] = 0x80; /* DO */
+		len = answer_in(&lab, msg, len, TRANSPORT_TCP, 65535, out);
+		const char *got = answer_text(out, len);
+
+		cr_assert_not_null(got, "%s: malformed answer", asked[i]);
+		cr_assert(strncmp(got, "NOERROR aa\n", 11) == 0, "%s", got);
+		cr_assert(strstr(got, i ? "an d1.a-longer-label.chain. 60 IN DNAME d2.a-longer-label.chain.\n" : "an c1.a-longer-label.chain. 60 IN CNAME c2.a-longer-label.chain.\n"));
+	}
+}
