@@ -226,7 +226,6 @@ static int say_serving(struct attach_client *c)
 
 static void step_adopting(struct attach_client *c)
 {
-	bool first = !c->current;
 	int rc;
 
 	if (!workers_adopted(c->workers))
@@ -244,8 +243,9 @@ static void step_adopting(struct attach_client *c)
 	c->back_off = BACK_OFF_MIN;
 	c->told = 0;
 	log_info("attached to the control process at %s", c->path);
-	if (first)
+	if (!c->ready)
 		log_ready();
+	c->ready = true;
 }
 
 /* Nothing is said any more: what can be read is the end. */

@@ -35,6 +35,7 @@ struct attach_client {
 	uint64_t retry_at;          /* CLOCK_MONOTONIC milliseconds */
 	unsigned back_off;          /* milliseconds */
 	int told;                   /* errno that the log already names; 0: none */
+	bool ready;                 /* and the service manager has been told */
 	struct attachment *current; /* what workers use; NULL before the first */
 	struct attachment *next;    /* what they are moving to */
 };

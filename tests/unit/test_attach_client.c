@@ -269,6 +269,33 @@ Test(attach_client, goes_on_after_a_refusal, .init = setup, .fini = teardown)
 	db_destroy(db);
 }
 
+/* A control process that goes before it hears that we serve has not made us ready; the
+ * next one does. */
+Test(attach_client, is_ready_at_the_second_attempt, .init = setup, .fini = teardown)
+{
+	struct db *db = make_db();
+	int s, fd = db_arena_fd(db);
+	struct stat st;
+
+	fstat(fd, &st);
+	control_listen();
+	s = control_accept();
+	control_welcome(s, WORKERS, (uint64_t)st.st_size, fd, db_status_fd(db));
+	close(fd);
+	step();
+	cr_assert_eq(client.state, ATTACH_ADOPTING);
+	close(s);
+	adopted = true;
+	step();
+	cr_assert_eq(client.state, ATTACH_AWAY);
+	cr_assert_not(client.ready);
+	s = attach_to(db);
+	cr_assert(client.ready);
+	close(s);
+	control_close();
+	db_destroy(db);
+}
+
 /* Whatever is wrong with a welcome, nothing of it reaches the workers. */
 Test(attach_client, refuses_what_it_cannot_use, .init = setup, .fini = teardown)
 {
