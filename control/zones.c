@@ -10,6 +10,7 @@
 #include "control/zone/dnssec_check.h"
 #include "control/zone/store.h"
 #include "control/zone/zonefile.h"
+#include "dataplane/answer/cookie.h"
 #include "dataplane/answer/rrtype.h"
 #include "dataplane/answer/wire.h"
 #include "dataplane/common/log.h"
@@ -1183,6 +1184,16 @@ static int take_config(struct zones *z, const struct config *c)
 	z->dnssec_refuse = c->dnssec_check == DNSSEC_REFUSE;
 	z->nsec3_max = c->nsec3_iterations_max;
 	db_nsec3_limit(z->db, z->nsec3_max);
+	z->settings.cookies = (uint8_t)c->cookies;
+	if (c->cookie_secret_cnt > 0) {
+		memcpy(z->settings.cookie_secret, c->cookie_secret, sizeof(c->cookie_secret));
+		z->settings.cookie_secret_cnt = c->cookie_secret_cnt;
+	} else if (z->settings.cookie_secret_cnt == 0) {
+		/* One of our own until the process ends; clients just get new cookies then. */
+		if (uv_random(NULL, NULL, z->settings.cookie_secret[0], COOKIE_SECRET, 0, NULL))
+			return -EIO;
+		z->settings.cookie_secret_cnt = 1;
+	}
 	for (size_t i = 0; i < c->zone_cnt; i++) {
 		struct zone_entry *e = NULL;
 

@@ -326,6 +326,12 @@ void frame_source(const struct frame *f, const uint8_t *data, struct punt_entry 
 	memcpy(&e->dst_port_be, data + f->udp + 2, 2);
 }
 
+const uint8_t *frame_client(const struct frame *f, const uint8_t *data, uint8_t *len)
+{
+	*len = f->family == 4 ? 4 : 16;
+	return data + f->ip + (f->family == 4 ? 12 : 8);
+}
+
 size_t frame_max_payload(const struct frame *f, const struct frame_rules *rules)
 {
 	size_t headers = (size_t)(f->payload - FRAME_ETHER);

@@ -91,6 +91,10 @@ bool frame_parse(struct frame *f, const struct frame_rules *rules, const uint8_t
  * process; fills all of *e but len and payload. */
 void frame_source(const struct frame *f, const uint8_t *data, struct punt_entry *e);
 
+/* frame_client - the source address in an accepted frame, network byte order; *len is
+ * set to 4 or 16.  It stays until frame_reply. */
+const uint8_t *frame_client(const struct frame *f, const uint8_t *data, uint8_t *len);
+
 /* frame_max_payload - octets of DNS message that fit in a reply to f: what the
  * port's MTU leaves after IP and UDP headers and the kept VLAN tags (counted,
  * since not every driver takes tagged frames beyond MTU + 14). */

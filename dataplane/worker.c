@@ -138,6 +138,7 @@ static unsigned burst_parse(struct worker *w, unsigned jobs)
 		switch (query_parse(&w->reader, &j->query, data + j->frame.payload,
 				    j->frame.payload_len, TRANSPORT_UDP, max < space ? max : space)) {
 		case VERDICT_ANSWER:
+			j->query.client = frame_client(&j->frame, data, &j->query.client_len);
 			if (kept != i)
 				w->job[kept] = *j;
 			kept++;
@@ -235,6 +236,8 @@ static void core_heartbeat(struct core *c)
 		return;
 	c->beat_at = now + c->beat_cycles;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
+	for (unsigned i = 0; i < c->worker_cnt; i++)
+		c->worker[i]->reader.now = (uint32_t)time(NULL);
 	for (unsigned i = 0; i < c->worker_cnt; i++)
 		atomic_store_explicit(&c->worker[i]->reader.slot->heartbeat,
 				      (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec,

@@ -139,9 +139,10 @@ static size_t add_tsig_error(const struct query *q, const struct other_tsig *t,
 	return (size_t)(p - out);
 }
 
-static size_t answer_signed(struct query *q, const struct other_tsig *t, uint8_t *out)
+static size_t answer_signed(const struct reader *r, struct query *q, const struct other_tsig *t,
+			    uint8_t *out)
 {
-	size_t n = query_error(q, out, RCODE_NOTAUTH);
+	size_t n = query_error(r, q, out, RCODE_NOTAUTH);
 	size_t all = add_tsig_error(q, t, out, n);
 
 	if (all)
@@ -159,7 +160,7 @@ size_t other_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	switch (other_find_tsig(q->msg, q->len, &tsig)) {
 	case TSIG_FOUND:
 		*rcode = RCODE_NOTAUTH;
-		return answer_signed(q, &tsig, out);
+		return answer_signed(r, q, &tsig, out);
 	case TSIG_BAD:
 		*rcode = RCODE_FORMERR;
 		break;
@@ -169,5 +170,5 @@ size_t other_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 		    reader_zone(r, &q->qname, &zone))
 			*rcode = RCODE_NOTAUTH;
 	}
-	return query_error(q, out, *rcode);
+	return query_error(r, q, out, *rcode);
 }

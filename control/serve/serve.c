@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "control/serve/serve.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "control/serve/other.h"
 
@@ -17,6 +19,7 @@ void serve_init(struct serve *s, struct arena_map map, struct status_slot *slot,
 
 void serve_begin(struct serve *s)
 {
+	s->reader.now = (uint32_t)time(NULL);
 	reader_online(&s->reader);
 	reader_begin(&s->reader);
 }
@@ -55,12 +58,22 @@ size_t serve_finish(struct serve *s, struct query *q, enum verdict v, uint8_t *o
 	return n;
 }
 
-size_t serve_message(struct serve *s, const uint8_t *msg, size_t len,
+void serve_client(struct query *q, const struct sockaddr *peer)
+{
+	bool v6 = peer->sa_family == AF_INET6;
+
+	q->client = v6 ? (const uint8_t *)&((const struct sockaddr_in6 *)peer)->sin6_addr
+		       : (const uint8_t *)&((const struct sockaddr_in *)peer)->sin_addr;
+	q->client_len = v6 ? 16 : 4;
+}
+
+size_t serve_message(struct serve *s, const struct sockaddr *peer, const uint8_t *msg, size_t len,
 		     enum transport transport, uint8_t *out, size_t max)
 {
 	struct query q;
 	enum verdict v = query_parse(&s->reader, &q, msg, len, transport, max);
 
+	serve_client(&q, peer);
 	if (v == VERDICT_ANSWER)
 		query_prefetch(&s->reader, &q);
 	return serve_finish(s, &q, v, out);

@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include "dataplane/answer/answer.h"
 
@@ -37,10 +38,14 @@ void serve_end(struct serve *s);
  * out[0..q->limit), and count it.  Returns its length, 0 when none may be sent. */
 size_t serve_finish(struct serve *s, struct query *q, enum verdict v, uint8_t *out);
 
-/* serve_message - all stages for one untrusted message.  out has room for `max`
+/* serve_client - tell a parsed query who asks, so that it can get a cookie.  peer is
+ * AF_INET or AF_INET6, and stays there until the answer is written. */
+void serve_client(struct query *q, const struct sockaddr *peer);
+
+/* serve_message - all stages for one untrusted message from peer.  out has room for `max`
  * octets, and max is at least DNS_UDP_MIN.  Returns the answer's length, 0 when
  * none may be sent. */
-size_t serve_message(struct serve *s, const uint8_t *msg, size_t len,
+size_t serve_message(struct serve *s, const struct sockaddr *peer, const uint8_t *msg, size_t len,
 		     enum transport transport, uint8_t *out, size_t max);
 
 #endif

@@ -23,6 +23,7 @@ struct block {
 };
 
 struct conn {
+	struct sockaddr_storage peer;
 	uv_tcp_t handle;
 	struct tcp *tcp;
 	struct conn *prev, *next; /* in tcp's list, least recently active first */
@@ -175,7 +176,8 @@ static bool append(struct conn *c, const uint8_t *octets, size_t len)
 static bool answer(struct conn *c, const uint8_t *msg, size_t len)
 {
 	struct tcp *t = c->tcp;
-	size_t n = serve_message(t->serve, msg, len, TRANSPORT_TCP, t->answer + FRAMER_PREFIX,
+	size_t n = serve_message(t->serve, (struct sockaddr *)&c->peer, msg, len, TRANSPORT_TCP,
+				 t->answer + FRAMER_PREFIX,
 				 SERVE_TCP_MAX);
 
 	if (n == 0) {
@@ -310,12 +312,14 @@ static void on_connection(uv_stream_t *stream, int status)
 	}
 	c->handle.data = c;
 	c->tcp = t;
+	c->peer.ss_family = AF_INET;
 	if (uv_accept(stream, (uv_stream_t *)&c->handle) || t->clients >= t->limits.clients) {
 		status_count(t->serve->slot, CNT_TCP_REFUSE, 1);
 		uv_close((uv_handle_t *)&c->handle, on_refused);
 		return;
 	}
 	status_count(t->serve->slot, CNT_TCP_ACCEPT, 1);
+	uv_tcp_getpeername(&c->handle, (struct sockaddr *)&c->peer, &(int){ sizeof(c->peer) });
 	uv_tcp_nodelay(&c->handle, 1); /* answers are gathered here already */
 	framer_init(&c->framer);
 	t->clients++;

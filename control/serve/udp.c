@@ -100,9 +100,11 @@ static void answer_burst(struct udp *u, struct udp_socket *sock, unsigned cnt)
 	unsigned answers = 0;
 
 	serve_begin(s);
-	for (unsigned i = 0; i < cnt; i++)
+	for (unsigned i = 0; i < cnt; i++) {
 		u->verdict[i] = query_parse(&s->reader, &u->query[i], u->message[i],
 					    u->in[i].msg_len, TRANSPORT_UDP, SERVE_UDP_MAX);
+		serve_client(&u->query[i], u->in[i].msg_hdr.msg_name);
+	}
 	for (unsigned i = 0; i < cnt; i++)
 		if (u->verdict[i] == VERDICT_ANSWER)
 			query_prefetch(&s->reader, &u->query[i]);
@@ -233,7 +235,8 @@ bool udp_punted(struct udp *u, const struct punt_entry *e)
 		return false;
 	serve_begin(u->serve);
 
-	size_t len = serve_message(u->serve, e->payload, e->len, TRANSPORT_UDP, u->answer,
+	socklen_t peer_len = punt_peer(e, &u->peer[0]);
+	size_t len = serve_message(u->serve, (struct sockaddr *)&u->peer[0], e->payload, e->len, TRANSPORT_UDP, u->answer,
 				   SERVE_UDP_MAX);
 
 	serve_end(u->serve);
@@ -241,7 +244,7 @@ bool udp_punted(struct udp *u, const struct punt_entry *e)
 		return true;
 	u->out_vec[0] = (struct iovec){u->answer, len};
 	u->out[0].msg_hdr = (struct msghdr){
-		.msg_name = &u->peer[0], .msg_namelen = punt_peer(e, &u->peer[0]),
+		.msg_name = &u->peer[0], .msg_namelen = peer_len,
 		.msg_iov = &u->out_vec[0], .msg_iovlen = 1,
 	};
 	send_burst(u, sock->fd, 1);

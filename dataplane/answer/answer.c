@@ -20,7 +20,7 @@ enum section { ANSWER, AUTHORITY, ADDITIONAL };
 /* An answer that is being written, and the name it has got to. */
 struct writer {
 	const struct reader *r;
-	const struct query *q;
+	struct query *q;
 	uint8_t *out;
 	size_t at, limit;            /* octets; room for OPT is set aside */
 	uint16_t count[3];
@@ -535,7 +535,13 @@ static bool step(struct writer *w, ref hint)
 	if (!f.zone) {
 		/* The end of a chain that leaves our zones is no error (RFC 6604 section 3). */
 		w->rcode = w->steps ? RCODE_NOERROR : RCODE_REFUSED;
+		w->q->ede = w->steps ? 0 : EDE_NOT_AUTHORITATIVE;
 		return false;
+	}
+	if (w->q->options.zoneversion && w->steps == 0) { /* of the qname's zone (RFC 9660 section 3) */
+		w->q->zone_known = true;
+		w->q->zone_labels = f.zone->labels;
+		w->q->zone_serial = f.snapshot->serial;
 	}
 
 	const struct node *n = f.node;
@@ -598,17 +604,21 @@ void query_prefetch(const struct reader *r, struct query *q)
 
 size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint16_t *rcode)
 {
+	if (q->options.cookie_len && q->opcode == OPCODE_QUERY && edns_refuse(r, q)) {
+		q->decided = true;
+		q->rcode = RCODE_BADCOOKIE;
+	}
 	if (q->decided) {
 		*rcode = q->rcode;
-		return query_error(q, out, q->rcode);
+		return query_error(r, q, out, q->rcode);
 	}
 	if (q->qclass == CLASS_CH)
 		return chaos_answer(r, q, out, rcode);
 
 	/* Only a path narrower than any IP has would not take question and OPT. */
-	if (q->question_end + OPT_LEN > q->limit) {
+	if (q->question_end + q->opt_room > q->limit) {
 		*rcode = RCODE_SERVFAIL;
-		return query_error(q, out, RCODE_SERVFAIL);
+		return query_error(r, q, out, RCODE_SERVFAIL);
 	}
 
 	struct writer w;
@@ -617,7 +627,7 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	w.q = q;
 	w.out = out;
 	w.at = q->question_end;
-	w.limit = q->limit - (q->edns ? OPT_LEN : 0u);
+	w.limit = (size_t)q->limit - q->opt_room;
 	memset(w.count, 0, sizeof(w.count));
 	w.aa = w.truncated = false;
 	w.dnssec = q->dnssec_ok;
@@ -642,8 +652,6 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	wire_write16(out + 6, w.count[ANSWER]);
 	wire_write16(out + 8, w.count[AUTHORITY]);
 	*rcode = w.rcode;
-	size_t end = q->edns ? answer_opt(q, out, w.at, w.rcode) : w.at;
-
-	wire_write16(out + 10, (uint16_t)(w.count[ADDITIONAL] + q->edns));
-	return end;
+	wire_write16(out + 10, w.count[ADDITIONAL]);
+	return answer_opt(r, q, out, w.at, w.rcode);
 }

@@ -30,6 +30,14 @@ enum verdict {
 
 enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
 
+/* What a query's OPT asks for. */
+struct edns_options {
+	bool nsid;             /* RFC 5001 */
+	bool zoneversion;      /* RFC 9660 */
+	uint8_t cookie_len;    /* octets of cookie[]: 0 (none), 8, or 16 to 40 (RFC 7873) */
+	uint8_t cookie[40];    /* the client's, then the server's */
+};
+
 struct query {
 	/* Set by query_parse. */
 	const uint8_t *msg;    /* the query; may be the buffer the answer goes to */
@@ -46,6 +54,17 @@ struct query {
 	enum transport transport;
 	uint64_t hash;         /* of qname */
 	struct name qname;     /* folded */
+	struct edns_options options;
+	uint16_t opt_room;     /* octets kept for our OPT with its options, 0 without EDNS */
+	/* The caller's, after query_parse: who asks, so that cookies can be made; 4 or 16
+	 * octets in network byte order that stay there until query_answer.  NULL: no cookies. */
+	const uint8_t *client;
+	uint8_t client_len;
+	/* Learnt by query_answer, for the OPT. */
+	uint16_t ede;          /* INFO-CODE of an extended error (RFC 8914), 0 for none */
+	bool zone_known;
+	uint8_t zone_labels;   /* of the zone that decides */
+	uint32_t zone_serial;
 	/* Kept by query_prefetch for query_answer. */
 	ref hint;
 };
@@ -74,6 +93,6 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out,
 /* query_error - an answer with nothing but header, question and OPT (if asked
  * for), as the control process needs for what it takes over.  out may be the
  * query's own buffer.  Returns its length, at most q->limit. */
-size_t query_error(struct query *q, uint8_t *out, uint16_t rcode);
+size_t query_error(const struct reader *r, struct query *q, uint8_t *out, uint16_t rcode);
 
 #endif

@@ -43,9 +43,9 @@ size_t chaos_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	size_t len = strnlen(text, SETTINGS_TEXT - 1); /* fits one character-string */
 	size_t at = q->question_end;
 
-	if (len == 0 || at + RR_FIXED + 1 + len + OPT_LEN > q->limit) {
+	if (len == 0 || at + RR_FIXED + 1 + len + q->opt_room > q->limit) {
 		*rcode = RCODE_REFUSED;
-		return query_error(q, out, RCODE_REFUSED);
+		return query_error(r, q, out, RCODE_REFUSED);
 	}
 	answer_header(q, out, RCODE_NOERROR, false);
 	wire_write16(out + 6, 1);
@@ -57,5 +57,5 @@ size_t chaos_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	out[at + RR_FIXED] = (uint8_t)len;
 	memcpy(out + at + RR_FIXED + 1, text, len);
 	*rcode = RCODE_NOERROR;
-	return answer_opt(q, out, at + RR_FIXED + 1 + len, RCODE_NOERROR);
+	return answer_opt(r, q, out, at + RR_FIXED + 1 + len, RCODE_NOERROR);
 }

@@ -25,10 +25,15 @@
 
 #define SETTINGS_TEXT 256 /* room of each text, NUL included */
 
+enum settings_cookies { COOKIES_OFF, COOKIES_ON, COOKIES_REQUIRE };
+
 struct settings {
 	char identity[SETTINGS_TEXT]; /* id.server, hostname.bind; "" refuses */
 	char version[SETTINGS_TEXT];  /* version.bind, version.server; "" refuses */
 	uint16_t udp_payload;         /* largest UDP answer, octets (default 1232) */
+	uint8_t cookies;              /* enum settings_cookies */
+	uint8_t cookie_secret_cnt;    /* 1 or 2 unless cookies are off */
+	uint8_t cookie_secret[2][16]; /* the first makes cookies, all are known (RFC 9018 section 5) */
 };
 
 /* ---- the writer ---- */
@@ -127,6 +132,7 @@ struct reader {
 	struct arena_map map;
 	struct status_slot *slot;
 	uint64_t version;    /* of the burst that is under way */
+	uint32_t now;        /* Unix time, seconds; kept by the owner, for cookies */
 };
 
 /* reader_init - a reader on a mapping and a slot reserved for it.  It starts

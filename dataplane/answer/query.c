@@ -101,22 +101,6 @@ static bool rdata_sound(const uint8_t *msg, const struct record_view *v)
 	return rdata_check(v->type, msg + v->rdata, v->rdata_len) == NULL;
 }
 
-/* options_sound - do the OPT's options fill its RDATA (RFC 6891 6.1.2)? */
-static bool options_sound(const uint8_t *in, size_t left)
-{
-	while (left > 0) {
-		if (left < 4)
-			return false;
-		size_t len = 4u + wire_read16(in + 2);
-
-		if (len > left)
-			return false;
-		in += len;
-		left -= len;
-	}
-	return true;
-}
-
 /* tsig_sound - RFC 8945 4.2: algorithm, time, fudge, MAC, original ID, error and
  * other data fill the RDATA, and the class is ANY. */
 static bool tsig_sound(const uint8_t *msg, const struct record_view *v)
@@ -143,6 +127,7 @@ static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 	const uint8_t *msg = q->msg;
 	unsigned before = (unsigned)wire_read16(msg + 6) + wire_read16(msg + 8);
 	unsigned cnt = before + wire_read16(msg + 10); /* of all sections */
+	struct edns_options options = { 0 };
 	bool opt = false, dnssec_ok = false;
 	uint16_t size = 0;
 	uint8_t version = 0;
@@ -169,7 +154,7 @@ static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 			/* One, in the additional section, owned by the root
 			 * (RFC 6891 6.1.1, 6.1.2). */
 			if (opt || i < before || msg[v.owner] != 0 ||
-			    !options_sound(msg + v.rdata, v.rdata_len))
+			    !edns_read(&options, msg + v.rdata, v.rdata_len))
 				return RCODE_FORMERR;
 			opt = true;
 			size = v.class;
@@ -187,6 +172,8 @@ static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 	q->edns = opt;
 	q->edns_size = size;
 	q->dnssec_ok = dnssec_ok;
+	if (opt)
+		q->options = options;
 	/* Version 0 is all there is (RFC 6891 6.1.3). */
 	return version > 0 ? RCODE_BADVERS : RCODE_NOERROR;
 }
@@ -240,6 +227,11 @@ static bool query_read(struct query *q, bool *tsig)
 		decide(q, fault == RCODE_BADVERS ? RCODE_BADVERS : RCODE_NOTIMP);
 		return false;
 	}
+	/* No question, but a cookie: only that is asked for (RFC 7873 section 5.4). */
+	if (fault == RCODE_NOERROR && question_cnt == 0 && q->options.cookie_len > 0) {
+		decide(q, RCODE_NOERROR);
+		return false;
+	}
 	/* One question, neither more nor less (RFC 9619). */
 	if (fault == RCODE_NOERROR && !asked)
 		fault = RCODE_FORMERR;
@@ -271,10 +263,16 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 	q->hash = 0;
 	q->qname.len = 0;
 	q->hint = 0;
+	q->options.nsid = q->options.zoneversion = false;
+	q->options.cookie_len = 0;
+	q->client = NULL;
+	q->ede = 0;
+	q->zone_known = false;
 
 	bool sound = query_read(q, &tsig);
 
 	limit_set(q, max);
+	q->opt_room = q->edns ? edns_room(settings, q) : 0;
 	if (!sound)
 		return VERDICT_ANSWER;
 	if (tsig)
@@ -307,7 +305,8 @@ void answer_header(const struct query *q, uint8_t *out, uint16_t rcode, bool aa)
 		memcpy(out + DNS_HEADER, msg + DNS_HEADER, q->question_end - DNS_HEADER);
 }
 
-size_t answer_opt(const struct query *q, uint8_t *out, size_t at, uint16_t rcode)
+size_t answer_opt(const struct reader *r, const struct query *q, uint8_t *out, size_t at,
+		  uint16_t rcode)
 {
 	if (!q->edns)
 		return at;
@@ -317,18 +316,21 @@ size_t answer_opt(const struct query *q, uint8_t *out, size_t at, uint16_t rcode
 	out[at + 5] = (uint8_t)(rcode >> 4); /* RFC 6891 6.1.3 */
 	out[at + 6] = 0;
 	wire_write16(out + at + 7, q->dnssec_ok ? FLAG_DO : 0);
-	wire_write16(out + at + 9, 0);
 	wire_write16(out + 10, (uint16_t)(wire_read16(out + 10) + 1));
-	return at + OPT_LEN;
+
+	size_t end = edns_write(r, q, out, at + OPT_LEN);
+
+	wire_write16(out + at + 9, (uint16_t)(end - at - OPT_LEN));
+	return end;
 }
 
-size_t query_error(struct query *q, uint8_t *out, uint16_t rcode)
+size_t query_error(const struct reader *r, struct query *q, uint8_t *out, uint16_t rcode)
 {
 	/* Only a path narrower than any IP has would not take the question. */
-	if (q->question_end + (q->edns ? OPT_LEN : 0u) > q->limit) {
+	if (q->question_end + q->opt_room > q->limit) {
 		q->question_end = DNS_HEADER;
 		q->edns = false;
 	}
 	answer_header(q, out, rcode, false);
-	return answer_opt(q, out, q->question_end, rcode);
+	return answer_opt(r, q, out, q->question_end, rcode);
 }

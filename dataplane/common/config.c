@@ -14,6 +14,9 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "dataplane/answer/cookie.h"
+#include "dataplane/answer/db.h"
+
 /* The document is read three times: its octets (NUL, UTF-8), its YAML events
  * (anchors, aliases, tags, depth: the document API would hide them), and then its
  * nodes against the tables below.  The first reading that finds faults is the last.
@@ -55,6 +58,7 @@ struct field {
 	uint64_t min, max;          /* of numbers; octets of texts */
 	const struct field *fields; /* of a section */
 	const struct choice *choice;
+	const char *words;          /* what a choice can be, for faults */
 	bool required;
 	bool may_be_empty;          /* "" is a value */
 };
@@ -430,7 +434,8 @@ static void read_duration(struct load *l, const yaml_node_t *value, const struct
 }
 
 /* False if the value is none of the words. */
-static bool take_choice(const yaml_node_t *value, const struct field *f, void *object)
+static void read_choice(struct load *l, const yaml_node_t *value, const struct field *f,
+			void *object)
 {
 	const struct choice *c = f->choice;
 
@@ -440,26 +445,13 @@ static bool take_choice(const yaml_node_t *value, const struct field *f, void *o
 		c++;
 	if (c->word)
 		*(unsigned *)((char *)object + f->offset) = c->value;
-	return c->word;
-}
-
-static void read_choice(struct load *l, const yaml_node_t *value, const struct field *f,
-			void *object)
-{
-	if (!take_choice(value, f, object))
-		fault_wrong(l, value, f->key, "auto, yes or no");
+	else
+		fault_wrong(l, value, f->key, f->words ? f->words : "auto, yes or no");
 }
 
 static const struct choice dnssec_words[] = {
 	{"warn", DNSSEC_WARN}, {"refuse", DNSSEC_REFUSE}, {0}
 };
-
-static void read_dnssec_check(struct load *l, const yaml_node_t *value, const struct field *f,
-			      void *object)
-{
-	if (!take_choice(value, f, object))
-		fault_wrong(l, value, f->key, "warn or refuse");
-}
 
 /* ---- mappings and lists ---- */
 
@@ -650,6 +642,34 @@ static const struct field tcp_fields[] = {
 	{0}
 };
 
+static void read_secrets(struct load *l, const yaml_node_t *value, const struct field *f,
+			 void *object)
+{
+	struct config *c = object;
+	size_t cnt;
+	uint8_t (*secret)[COOKIE_SECRET] = list_begin(l, value, f, sizeof(*secret), &cnt);
+
+	free(secret); /* there is a place for them: only the list was to be checked */
+	for (size_t i = 0; secret && i < cnt && !l->full; i++) {
+		const yaml_node_t *node = list_item(l, value, i);
+		const char *text = node->type == YAML_SCALAR_NODE ? scalar(node) : "";
+		uint8_t *out = c->cookie_secret[i];
+		bool good = strlen(text) == 2 * COOKIE_SECRET &&
+			    strspn(text, "0123456789abcdefABCDEF") == 2 * COOKIE_SECRET;
+
+		for (unsigned k = 0; good && k < COOKIE_SECRET; k++)
+			sscanf(text + 2 * k, "%2hhx", &out[k]);
+		if (!good) /* the text itself stays out of logs */
+			fault(l, line_of(node), "%s: a secret is 32 hexadecimal digits", f->key);
+		else
+			c->cookie_secret_cnt++;
+	}
+}
+
+static const struct choice cookie_words[] = {
+	{"on", COOKIES_ON}, {"off", COOKIES_OFF}, {"require", COOKIES_REQUIRE}, {0}
+};
+
 static const struct field server_fields[] = {
 	{.key = "listen", .read = read_listen, .max = CONFIG_LISTEN_MAX, .required = true},
 	{.key = "identity", .read = read_text, .offset = offsetof(struct config, identity),
@@ -662,10 +682,13 @@ static const struct field server_fields[] = {
 	 .offset = offsetof(struct config, data_directory)},
 	{.key = "udp-payload", .read = read_u16, .offset = offsetof(struct config, udp_payload),
 	 .min = 512, .max = 4096},
-	{.key = "dnssec-check", .read = read_dnssec_check, .choice = dnssec_words,
-	 .offset = offsetof(struct config, dnssec_check)},
+	{.key = "dnssec-check", .read = read_choice, .choice = dnssec_words,
+	 .words = "warn or refuse", .offset = offsetof(struct config, dnssec_check)},
 	{.key = "nsec3-iterations-max", .read = read_u16, .max = UINT16_MAX,
 	 .offset = offsetof(struct config, nsec3_iterations_max)},
+	{.key = "cookies", .read = read_choice, .choice = cookie_words,
+	 .words = "on, off or require", .offset = offsetof(struct config, cookies)},
+	{.key = "cookie-secrets", .read = read_secrets, .max = 2},
 	{.key = "tcp", .read = read_section, .fields = tcp_fields},
 	{0}
 };
@@ -843,8 +866,8 @@ static const struct field zone_fields[] = {
 	 .max = NAME_TEXT_MAX, .required = true},
 	{.key = "file", .read = read_zone_file, .offset = offsetof(struct config_zone, file),
 	 .required = true},
-	{.key = "dnssec-check", .read = read_dnssec_check, .choice = dnssec_words,
-	 .offset = offsetof(struct config_zone, dnssec_check)},
+	{.key = "dnssec-check", .read = read_choice, .choice = dnssec_words,
+	 .words = "warn or refuse", .offset = offsetof(struct config_zone, dnssec_check)},
 	{0}
 };
 
@@ -1132,6 +1155,7 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 	}
 	*l.c = (struct config){
 		.udp_payload = 1232, .dnssec_check = DNSSEC_WARN, .nsec3_iterations_max = 100, .tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
+		.udp_payload = 1232, .cookies = COOKIES_ON, .tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
 		.huge_pages = ARENA_HUGE_AUTO, .verify_checksums = CHECKSUMS_AUTO,
 		.table_memory = UINT64_C(1) << 30,
 	};

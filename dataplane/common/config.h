@@ -60,6 +60,9 @@ struct config {
 	char *version;               /* version.bind, the same; default "Pollux VERSION" */
 	char *run_directory;         /* default /run/pollux */
 	char *data_directory;        /* default /var/lib/pollux */
+	unsigned cookies;            /* server: cookies, enum settings_cookies; default on */
+	uint8_t cookie_secret_cnt;   /* server: cookie-secrets; 0: one is drawn at each start */
+	uint8_t cookie_secret[2][16];
 	uint16_t udp_payload;        /* server: udp-payload, default 1232, 512..4096 */
 	enum config_dnssec dnssec_check; /* server: dnssec-check, default DNSSEC_WARN */
 	uint16_t nsec3_iterations_max; /* server: nsec3-iterations-max, default 100 */

@@ -34,7 +34,7 @@ static size_t answer(const struct reader *r, struct query *q, enum verdict v, ui
 		len = query_answer(r, q, out, &rcode);
 		require((out[3] & 15) == (rcode & 15));
 	} else {
-		len = query_error(q, out, rcode);
+		len = query_error(r, q, out, rcode);
 	}
 	require(len >= DNS_HEADER && len <= q->limit);
 	return len;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A message on its way through the control process: whatever query_parse makes of it,
  * and, whatever that is, the search for a TSIG RR.  What comes out must be a message. */
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include "control/serve/serve.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct sockaddr_in peer = {.sin_family = AF_INET};
 
 static struct serve *start(void)
 {
@@ -38,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	serve_begin(serve);
 	for (int tcp = 0; tcp < 2; tcp++) {
-		size_t n = serve_message(serve, data, size, tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
+		size_t n = serve_message(serve, (struct sockaddr *)&peer, data, size, tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
 					 out, tcp ? SERVE_TCP_MAX : SERVE_UDP_MAX);
 
 		if (n > 0 && (n < DNS_HEADER || other_find_tsig(out, n, &t) == TSIG_BAD))

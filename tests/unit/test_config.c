@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dataplane/answer/db.h"
 #include "dataplane/common/config.h"
 
 static char errors[16384];
@@ -602,4 +603,34 @@ Test(config_files, missing_files_are_told_of_but_no_fault)
 	cr_assert_eq(config_check_files(c, errors, sizeof(errors)), 0);
 	cr_assert_str_eq(errors, "");
 	config_free(c);
+}
+
+Test(config, cookies)
+{
+	static const uint8_t first[16] = { 0xe5, 0xe9, 0x73, 0xe5, 0xa6, 0xb2, 0xa4, 0x3f,
+					   0x48, 0xe7, 0xdc, 0x84, 0x9e, 0x37, 0xbf, 0xcf };
+	struct config *c = parse("server:\n  listen: [127.0.0.1]\n");
+
+	cr_assert(c, "%s", errors);
+	cr_assert_eq(c->cookies, COOKIES_ON);
+	cr_assert_eq(c->cookie_secret_cnt, 0);
+	config_free(c);
+
+	c = parse("server:\n  listen: [127.0.0.1]\n  cookies: require\n"
+		  "  cookie-secrets: [e5e973e5a6b2a43f48e7dc849e37bfcf, 445536BCD2513298075a5d379663c962]\n");
+	cr_assert(c, "%s", errors);
+	cr_assert_eq(c->cookies, COOKIES_REQUIRE);
+	cr_assert_eq(c->cookie_secret_cnt, 2);
+	cr_assert_eq(memcmp(c->cookie_secret[0], first, 16), 0);
+	cr_assert_eq(c->cookie_secret[1][4], 0xd2);
+	config_free(c);
+
+	cr_assert_null(parse("server:\n  listen: [127.0.0.1]\n  cookies: maybe\n  cookie-secrets:\n"
+			     "    - e5e973e5a6b2a43f48e7dc849e37bfc\n    - g5e973e5a6b2a43f48e7dc849e37bfcf\n"));
+	cr_assert(strstr(errors, "/etc/p.yaml:3: "), "%s", errors);
+	cr_assert(strstr(errors, "on, off or require"), "%s", errors);
+	cr_assert(strstr(errors, "/etc/p.yaml:5: cookie-secrets: a secret is 32 hexadecimal digits"), "%s", errors);
+	cr_assert(strstr(errors, "/etc/p.yaml:6: "), "%s", errors);
+	cr_assert_not(strstr(errors, "e5e973"), "a secret in a message");
+	cr_assert_null(parse("server:\n  listen: [127.0.0.1]\n  cookie-secrets: [a, b, c]\n"));
 }

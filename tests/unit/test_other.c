@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <netinet/in.h>
 #include <criterion/criterion.h>
 
 #include "control/serve/other.h"
@@ -8,6 +9,7 @@
 
 static struct lab lab;
 static struct serve serve;
+static const struct sockaddr_in peer = {.sin_family = AF_INET};
 
 static void setup(void)
 {
@@ -66,7 +68,7 @@ static size_t ask(const uint8_t *msg, size_t len, enum transport transport, uint
 	size_t n;
 
 	serve_begin(&serve);
-	n = serve_message(&serve, msg, len, transport, out,
+	n = serve_message(&serve, (struct sockaddr *)&peer, msg, len, transport, out,
 			  transport == TRANSPORT_UDP ? SERVE_UDP_MAX : SERVE_TCP_MAX);
 	serve_end(&serve);
 	return n;

@@ -139,7 +139,7 @@ static void decided(const struct message *m, uint16_t rcode, bool asked, bool ed
 	cr_assert_eq(parse(m), VERDICT_ANSWER);
 	cr_assert(q.decided);
 	cr_assert_eq(q.rcode, rcode, "rcode %u, not %u", q.rcode, rcode);
-	out_len = query_error(&q, out, q.rcode);
+	out_len = query_error(&reader, &q, out, q.rcode);
 	cr_assert_eq(out_len, (asked ? q.question_end : 12u) + (edns ? 11u : 0u));
 	cr_assert_leq(out_len, q.limit);
 	cr_assert_eq(wire_read16(out), 0x1234);
@@ -167,7 +167,7 @@ static void decided(const struct message *m, uint16_t rcode, bool asked, bool ed
 	/* The same in the query's own buffer. */
 	memcpy(place, m->octets, m->len);
 	cr_assert_eq(query_parse(&reader, &q, place, m->len, TRANSPORT_UDP, 1472), VERDICT_ANSWER);
-	cr_assert_eq(query_error(&q, place, q.rcode), out_len);
+	cr_assert_eq(query_error(&reader, &q, place, q.rcode), out_len);
 	cr_assert_arr_eq(place, out, out_len);
 }
 
@@ -493,10 +493,10 @@ Test(query, limit)
 
 	/* Too narrow for question and OPT, then for the header alone. */
 	cr_assert_eq(parse_on(&m, TRANSPORT_UDP, WWW_END + 10), VERDICT_ANSWER);
-	cr_assert_eq(query_error(&q, out, RCODE_SERVFAIL), 12);
+	cr_assert_eq(query_error(&reader, &q, out, RCODE_SERVFAIL), 12);
 	cr_assert_eq(wire_read16(out + 4), 0);
 	cr_assert_eq(parse_on(&m, TRANSPORT_UDP, WWW_END + 11), VERDICT_ANSWER);
-	cr_assert_eq(query_error(&q, out, RCODE_SERVFAIL), WWW_END + 11);
+	cr_assert_eq(query_error(&reader, &q, out, RCODE_SERVFAIL), WWW_END + 11);
 }
 
 Test(query, tsig)
@@ -698,7 +698,7 @@ Test(query, mutations_do_no_harm)
 		verdicts[v]++;
 		if (v == VERDICT_DROP)
 			continue;
-		cr_assert_leq(query_error(&q, out, q.rcode), q.limit);
+		cr_assert_leq(query_error(&reader, &q, out, q.rcode), q.limit);
 		if (v == VERDICT_ANSWER && !q.decided && q.qclass == CLASS_CH)
 			cr_assert_leq(chaos_answer(&reader, &q, out, &rcode), q.limit);
 	}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* EDNS options: cookies against the examples of RFC 9018 appendix A, then what each
+ * option of a query brings into the answer. */
+#include <criterion/criterion.h>
+
+#include "answers.h"
+#include "dataplane/answer/cookie.h"
+
+static void hex(uint8_t *out, const char *text)
+{
+	for (; *text; text += 2)
+		sscanf(text, "%2hhx", out++);
+}
+
+struct example {
+	const char *client, *addr, *secret, *server;
+	uint32_t time;
+};
+
+Test(cookie, rfc9018_appendix_a)
+{
+	static const struct example made[] = {
+		{ "2464c4abcf10c957", "c6336464", "e5e973e5a6b2a43f48e7dc849e37bfcf",
+		  "010000005cf79f111f8130c3eee29480", 1559731985 },
+		{ "2464c4abcf10c957", "c6336464", "e5e973e5a6b2a43f48e7dc849e37bfcf",
+		  "010000005cf7a871d4a564a1442aca77", 1559734385 },
+		{ "fc93fc62807ddb86", "cb0071cb", "e5e973e5a6b2a43f48e7dc849e37bfcf",
+		  "010000005cf7a9acf73a7810aca2381e", 1559734700 },
+		{ "22681ab97d52c298", "20010db80220000159ded0f4876982b8", "dd3bdf9344b678b185a6f5cb60fca715",
+		  "010000005cf7c57926556bd0934c72f8", 1559741817 },
+		{ "22681ab97d52c298", "20010db80220000159ded0f4876982b8", "445536bcd2513298075a5d379663c962",
+		  "010000005cf7c609a6bb79d16625507a", 1559741961 },
+	};
+	uint8_t client[8], addr[16], secret[16], want[16], got[16];
+
+	for (unsigned i = 0; i < 5; i++) {
+		uint8_t len = (uint8_t)(strlen(made[i].addr) / 2);
+
+		hex(client, made[i].client);
+		hex(addr, made[i].addr);
+		hex(secret, made[i].secret);
+		hex(want, made[i].server);
+		cookie_make(got, client, addr, len, made[i].time, secret);
+		cr_expect_eq(memcmp(got, want, 16), 0, "example %u", i);
+		cr_expect(cookie_check(want, 16, client, addr, len, made[i].time, secret));
+		cr_expect(cookie_check(want, 16, client, addr, len, made[i].time + 3600, secret));
+		cr_expect_not(cookie_check(want, 16, client, addr, len, made[i].time + 3601, secret));
+		cr_expect(cookie_check(want, 16, client, addr, len, made[i].time - 300, secret));
+		cr_expect_not(cookie_check(want, 16, client, addr, len, made[i].time - 301, secret));
+		for (unsigned bit = 0; bit < 128; bit++) {
+			want[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			cr_expect_not(cookie_check(want, 16, client, addr, len, made[i].time, secret));
+			want[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+		addr[0] ^= 1;
+		cr_expect_not(cookie_check(want, 16, client, addr, len, made[i].time, secret));
+		for (uint8_t l = 0; l < 16; l++)
+			cr_expect_not(cookie_check(want, l, client, addr, len, made[i].time, secret));
+	}
+
+	/* Appendix A.3: another implementation's reserved octets. */
+	hex(client, "fc93fc62807ddb86");
+	hex(addr, "cb0071cb");
+	hex(secret, "e5e973e5a6b2a43f48e7dc849e37bfcf");
+	hex(want, "01abcdef5cf78f71a314227b6679ebf5");
+	cr_expect(cookie_check(want, 16, client, addr, 4, 1559727985, secret));
+}
+
+/* ---- in answers ---- */
+
+#define NOW 1559734385u
+
+static struct lab lab;
+static const uint8_t address[4] = { 198, 51, 100, 100 };
+
+static void open_with(enum settings_cookies cookies, unsigned secrets)
+{
+	struct settings s = { .identity = "ns1", .udp_payload = 1232, .cookies = (uint8_t)cookies,
+			      .cookie_secret_cnt = (uint8_t)secrets };
+	uint64_t version;
+
+	lab_open(&lab);
+	lab_put_sample(&lab);
+	hex(s.cookie_secret[secrets - 1], "e5e973e5a6b2a43f48e7dc849e37bfcf");
+	struct txn *t = db_begin(lab.db);
+
+	cr_assert_eq(txn_settings(t, &s), 0);
+	cr_assert_eq(txn_commit(t, &version), 0);
+}
+
+/* Ask www.example. (or nothing at all) with these options; returns the OPT's RDATA of the answer in
+ * hexadecimal, and its rcode. */
+static const char *ask(const char *options, bool ask_nothing, uint16_t *rcode)
+{
+	static char text[1200];
+	uint8_t msg[512], out[1232];
+	size_t len = question(msg, "www.example.", TYPE_A, 1232), n = strlen(options) / 2, opt;
+	struct query q;
+
+	hex(msg + len, options);
+	wire_write16(msg + len - 2, (uint16_t)n);
+	if (ask_nothing) {
+		msg[5] = 0;
+		memmove(msg + 12, msg + len - 11, 11 + n);
+		len = 12 + 11;
+	}
+	lab.reader.now = NOW;
+	reader_begin(&lab.reader);
+	cr_assert_eq(query_parse(&lab.reader, &q, msg, len + n, TRANSPORT_UDP, 1232), VERDICT_ANSWER);
+	q.client = address;
+	q.client_len = 4;
+	query_prefetch(&lab.reader, &q);
+	n = query_answer(&lab.reader, &q, out, rcode);
+	cr_assert(n <= q.limit);
+	cr_assert_not_null(answer_text(out, n));
+	reader_end(&lab.reader);
+
+	/* Our OPT is the last record; its owner is the root. */
+	for (opt = 12; opt + 11 <= n; opt++)
+		if (out[opt] == 0 && wire_read16(out + opt + 1) == TYPE_OPT &&
+		    opt + 11 + wire_read16(out + opt + 9) == n)
+			break;
+	if (opt + 11 > n)
+		return "no OPT";
+	text[0] = 0;
+	for (size_t i = opt + 11; i < n; i++)
+		sprintf(text + 2 * (i - opt - 11), "%02x", out[i]);
+	return text;
+}
+
+#define CLIENT "2464c4abcf10c957"
+#define OURS "010000005cf7a871d4a564a1442aca77" /* RFC 9018 appendix A.2, made at NOW */
+#define OLDER "010000005cf79f111f8130c3eee29480" /* appendix A.1, 40 minutes before */
+#define BAD "010000005cf7a871d4a564a1442aca78"
+
+static void expect(const char *options, const char *want, uint16_t want_rcode)
+{
+	uint16_t rcode;
+	const char *got = ask(options, false, &rcode);
+
+	cr_expect_str_eq(got, want, "%s: %s", options, got);
+	cr_expect_eq(rcode, want_rcode, "%s", options);
+}
+
+Test(edns, options)
+{
+	uint16_t rcode;
+
+	open_with(COOKIES_ON, 1);
+	expect("", "", RCODE_NOERROR);
+	expect("00030000", "000300036e7331", RCODE_NOERROR);
+	expect("00030002ffff", "000300036e7331", RCODE_NOERROR);
+	/* ZONEVERSION: one label, type 0, serial 7 */
+	expect("00130000", "00130006010000000007", RCODE_NOERROR);
+	expect("001300000003000000630001aa", "000300036e733100130006010000000007", RCODE_NOERROR);
+	/* COOKIE: the client's alone, an old one, a young one, a bad one */
+	expect("000a0008" CLIENT, "000a0018" CLIENT OURS, RCODE_NOERROR);
+	expect("000a0018" CLIENT OLDER, "000a0018" CLIENT OURS, RCODE_NOERROR);
+	expect("000a0018" CLIENT OURS, "000a0018" CLIENT OURS, RCODE_NOERROR);
+	expect("000a0018" CLIENT BAD, "000a0018" CLIENT OURS, RCODE_NOERROR);
+	expect("000a0010" CLIENT "0102030405060708", "000a0018" CLIENT OURS, RCODE_NOERROR);
+	/* malformed: no OPT in the answer, as for every malformed OPT */
+	expect("000a00072464c4abcf10c9", "no OPT", RCODE_FORMERR);
+	expect("000a0009" CLIENT "01", "no OPT", RCODE_FORMERR);
+	expect("0013000100", "no OPT", RCODE_FORMERR);
+	expect("000300", "no OPT", RCODE_FORMERR);
+	expect("00030001", "no OPT", RCODE_FORMERR);
+	/* no question, but a cookie (RFC 7873 section 5.4) */
+	cr_expect_str_eq(ask("000a0008" CLIENT, true, &rcode), "000a0018" CLIENT OURS);
+	cr_expect_eq(rcode, RCODE_NOERROR);
+	cr_expect_str_eq(ask("00030000", true, &rcode), "000300036e7331");
+	cr_expect_eq(rcode, RCODE_FORMERR);
+}
+
+Test(edns, cookies_required)
+{
+	uint16_t rcode;
+
+	open_with(COOKIES_REQUIRE, 1);
+	expect("", "", RCODE_NOERROR);
+	expect("000a0008" CLIENT, "000a0018" CLIENT OURS, RCODE_BADCOOKIE);
+	expect("000a0018" CLIENT BAD, "000a0018" CLIENT OURS, RCODE_BADCOOKIE);
+	expect("000a0018" CLIENT OURS, "000a0018" CLIENT OURS, RCODE_NOERROR);
+	cr_expect_str_eq(ask("000a0008" CLIENT, true, &rcode), "000a0018" CLIENT OURS);
+	cr_expect_eq(rcode, RCODE_BADCOOKIE);
+}
+
+/* After a roll-over the second secret's cookies are still good, but replaced. */
+Test(edns, cookie_secrets_roll_over)
+{
+	uint16_t rcode;
+
+	open_with(COOKIES_REQUIRE, 2);
+	const char *got = ask("000a0018" CLIENT OURS, false, &rcode);
+
+	cr_expect_eq(rcode, RCODE_NOERROR);
+	cr_expect_eq(strlen(got), 56);
+	cr_expect_str_neq(got, "000a0018" CLIENT OURS);
+}
+
+Test(edns, cookies_off)
+{
+	open_with(COOKIES_OFF, 1);
+	expect("000a0008" CLIENT, "", RCODE_NOERROR);
+}
+
+/* RFC 8914 section 4.21, as NSD and Knot: outside all zones. */
+Test(edns, not_authoritative)
+{
+	uint8_t msg[512], out[1232];
+	size_t len = question(msg, "www.example.org.", TYPE_A, 1232), n;
+
+	open_with(COOKIES_ON, 1);
+	n = answer_in(&lab, msg, len, TRANSPORT_UDP, 1232, out);
+	cr_expect_eq(n, len + 6);
+	cr_expect_eq(memcmp(out + n - 6, "\0\17\0\2\0\24", 6), 0);
+	len = question(msg, "www.example.org.", TYPE_A, 0);
+	cr_expect_eq(answer_in(&lab, msg, len, TRANSPORT_UDP, 1232, out), len);
+}
