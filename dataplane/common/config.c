@@ -1154,8 +1154,9 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 		return NULL;
 	}
 	*l.c = (struct config){
-		.udp_payload = 1232, .dnssec_check = DNSSEC_WARN, .nsec3_iterations_max = 100, .tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
-		.udp_payload = 1232, .cookies = COOKIES_ON, .tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
+		.udp_payload = 1232, .cookies = COOKIES_ON,
+		.dnssec_check = DNSSEC_WARN, .nsec3_iterations_max = 100,
+		.tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
 		.huge_pages = ARENA_HUGE_AUTO, .verify_checksums = CHECKSUMS_AUTO,
 		.table_memory = UINT64_C(1) << 30,
 	};
