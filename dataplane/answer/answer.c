@@ -282,7 +282,7 @@ static bool put_security(struct writer *w, const struct found *f, const struct n
 	const struct rrset *ds = node_rrset(cut, TYPE_DS);
 
 	if (ds && !ds->sig_cnt)
-		return true; /* an unsigned zone's */
+		return put_proofs(w); /* an unsigned zone's; those of a chain before it still are due */
 	if (ds && !put_rrset(w, AUTHORITY, cut, ds, false))
 		return false;
 	if (!ds && f->snapshot->denial)

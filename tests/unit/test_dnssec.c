@@ -520,3 +520,18 @@ Test(dnssec, changes, .init = open_lab)
 	db_destroy(reloaded.db);
 	cr_assert(kinds[1] > 20 && kinds[2] > 20, "%u none, %u NSEC, %u NSEC3", kinds[0], kinds[1], kinds[2]);
 }
+
+/* A chain's proofs stand in the authority section, also when it ends at a cut of an unsigned
+ * zone that has a DS. */
+Test(dnssec, wildcard_chain_to_unsigned_cut, .init = open_lab)
+{
+	lab_put(&lab, "signed.", "$TTL 60\n@ SOA . . 1 1 1 1 30\n@ NS .\n@ NSEC *.w NS SOA NSEC\n"
+		"*.w CNAME x.cut.example.\n*.w NSEC @ CNAME RRSIG NSEC\n"
+		"*.w RRSIG CNAME 8 2 60 20300101000000 20200101000000 1 @ AAAA\n");
+	lab_put_sample(&lab);
+	const char *got = ask("y.w.signed.", TYPE_A, true);
+	const char *nsec = strstr(got, "ns *.w.signed. 60 IN NSEC "), *glue = strstr(got, "ar ns.cut.example. 300 IN A ");
+
+	cr_assert(nsec && glue && nsec < glue, "%s", got);
+	cr_assert_null(strstr(got, "ns ns.cut.example."), "%s", got);
+}
