@@ -92,10 +92,10 @@ static void relocate(struct writer *w, const struct node *n, const struct rrset 
 	bool linear = w->sname == &w->q->qname;
 
 	for (unsigned i = 0; i < s->reloc_cnt; i++) {
-		uint8_t *p = w->out + at + (reloc[i] & RELOC_OFFSET);
+		uint8_t *p = w->out + at + reloc[i];
 		int target = wire_read16(p) & POINTER_MAX;
 
-		if (reloc[i] & RELOC_BLOCK)
+		if (target >= (int)baked)
 			target += block_shift;
 		else if (linear)
 			target += suffix_shift;
@@ -114,8 +114,9 @@ static bool put_block(struct writer *w, enum section section, const struct node 
 {
 	size_t len = to - from, at = w->at;
 	bool pointers = from < s->len && s->reloc_cnt > 0;
+	size_t names = len < BLOCK_NAMES ? len : BLOCK_NAMES; /* what pointers may have to reach */
 
-	if (owner_pos > POINTER_MAX || (pointers && at + len > POINTER_MAX)) {
+	if (owner_pos > POINTER_MAX || (pointers && at + names > POINTER_MAX)) {
 		if (!put_expanded(w, n, s, from, to, owner_pos, owner, owner_len))
 			return false;
 		w->count[section] = (uint16_t)(w->count[section] + cnt);

@@ -10,6 +10,7 @@
 #include "wire.h"
 
 #define BAKED_QUESTION 12 /* where the owner stands in the message a block is baked for */
+#define RELOCS_MAX 8192   /* an RR with a pointer has 14 octets, an RRset at most 65,535 */
 #define SUFFIXES 1024     /* names a block's compression remembers; later ones are not pointed at */
 
 /* A name, or the end of one, that a pointer may refer to. */
@@ -87,11 +88,6 @@ static bool bake_name(struct bake *b, const uint8_t *wire)
 	const struct suffix *s = NULL;
 
 	name_from_wire(&n, wire, NAME_MAX_LEN);
-	if (start >= BLOCK_NAMES) {
-		memcpy(b->block + b->at, wire, n.len);
-		b->at += n.len;
-		return true;
-	}
 	for (i = 0; i < n.labels; i++) {
 		s = find_suffix(b, n.wire + n.off[i], n.len - n.off[i]);
 		if (s)
@@ -99,7 +95,7 @@ static bool bake_name(struct bake *b, const uint8_t *wire)
 	}
 	memcpy(b->block + b->at, wire, n.off[i]); /* the labels that stand nowhere yet, case kept */
 	b->at += n.off[i];
-	for (unsigned k = 0; k < i; k++)
+	for (unsigned k = 0; k < i && start + n.off[k] < BLOCK_NAMES; k++)
 		add_suffix(b, start + n.off[k], n.len - n.off[k], true);
 	if (!s) {
 		b->block[b->at++] = 0;
@@ -107,7 +103,7 @@ static bool bake_name(struct bake *b, const uint8_t *wire)
 	}
 	if (b->reloc_cnt == b->reloc_cap)
 		return false;
-	b->reloc[b->reloc_cnt++] = (uint16_t)((s->in_block ? RELOC_BLOCK : RELOC_SUFFIX) | b->at);
+	b->reloc[b->reloc_cnt++] = (uint16_t)b->at;
 
 	unsigned target = BAKED_QUESTION + s->pos;
 
@@ -195,7 +191,7 @@ size_t node_bake(struct node *buf, size_t cap, const struct node_source *src)
 {
 	size_t owner_len = name_wire_len(src->owner);
 	const struct record *rr = src->rr, *end = rr + src->rr_cnt, *sig = rr, *sig_end;
-	uint16_t relocs[BLOCK_NAMES / 4];
+	uint16_t relocs[RELOCS_MAX];
 	struct bake b = { .owner = src->owner, .reloc = relocs,
 			  .reloc_cap = sizeof(relocs) / sizeof(relocs[0]) };
 

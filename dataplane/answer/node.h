@@ -12,12 +12,14 @@
  * memcpy.  Anywhere else three kinds of pointers move, each kind by one distance:
  *
  *   owner   the two octets that begin each RR; found by walking the RRs
- *   suffix  into the owner name ("question suffix"): RELOC_SUFFIX
- *   block   into an earlier RDATA name of the same block: RELOC_BLOCK
+ *   suffix  into the owner name ("question suffix"); listed as relocations
+ *   block   into an earlier RDATA name of the same block; listed as relocations
  *
- * The block's baked position is right behind the question: octet
+ * A relocation is where in the block a pointer stands; where that points tells its
+ * kind.  The block's baked position is right behind the question: octet
  * 12 + name_len + 4 of the message.  Only names in the first BLOCK_NAMES octets of
- * a block are pointed at or compressed.
+ * a block are pointed at, so that they can be reached wherever the block lands in the
+ * first 4 KiB of a message.
  *
  * RRSIGs stand behind the RRset they cover (RFC 4034 section 3), baked the same
  * way; they contain no compressed names, so they need no relocations.
@@ -60,9 +62,6 @@ struct rrset {
 	uint32_t sig_len;   /* then, 2-aligned, uint16_t reloc[reloc_cnt] */
 };
 
-#define RELOC_SUFFIX 0x0000 /* kind, in the upper two bits of a relocation; */
-#define RELOC_BLOCK  0x4000 /* the rest: octets from the block to the pointer */
-#define RELOC_OFFSET 0x3fff
 #define BLOCK_NAMES  0x3000 /* octets */
 
 /* An NS target within the zone: its addresses go with a referral (RFC 9471). */

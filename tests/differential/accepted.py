@@ -299,8 +299,6 @@ def compressible_names(rr):
 
 @accept(ALL, 'length', 'tc')
 def blocks_are_made_before_the_question(q, ours, theirs, world):
-    if len(ours.wire) > 16384:
-        return False
     names = {}
     for rr in ours.answer + ours.authority:
         names.setdefault(rr[:2], []).extend(compressible_names(rr))
@@ -312,13 +310,6 @@ def blocks_are_made_before_the_question(q, ours, theirs, world):
     if theirs.flags & wire.TC or not ours.flags & wire.TC:
         return 0 < len(ours.wire) - len(theirs.wire) <= allowed
     return len(theirs.wire) + allowed > min(1232, q.edns or 512) and allowed > 0
-
-
-# A block of more than 16 KiB has no pointers into itself: what places them in it is a
-# number of 14 bits.
-@accept(ALL, 'length')
-def blocks_over_16k_are_not_compressed(q, ours, theirs, world):
-    return q.tcp and len(ours.wire) > 16384
 
 
 # NSD keeps the names of all zones in one tree: a name below a child zone's apex that only

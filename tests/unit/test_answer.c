@@ -208,6 +208,15 @@ Test(answer, beyond_pointers, .init = open_zones)
 	cr_assert(strstr(text, "an many.large. 60 IN MX 1399 host1399.many.large.\n"));
 	text = ask("large.", TYPE_ANY, 0, TRANSPORT_TCP);
 	cr_assert(strstr(text, "host1399.x.large."));
+
+	/* A large block at the front of a message is as tight all through. */
+	uint8_t msg[512], *out = malloc(65535);
+	size_t len = question(msg, "many.large.", TYPE_MX, 0), rdata = 0;
+
+	for (unsigned i = 0; i < 1400; i++) /* "hostN" and a pointer to many.large. */
+		rdata += 2 + 10 + 2 + 1 + 4 + (i < 10 ? 1u : i < 100 ? 2u : i < 1000 ? 3u : 4u) + 2;
+	cr_assert_eq(answer_in(&lab, msg, len, TRANSPORT_TCP, 65535, out), len + rdata);
+	free(out);
 }
 
 /* The same octets whether the answer goes to a buffer of its own or the query's. */
