@@ -184,10 +184,16 @@ def cd_is_not_copied(q, ours, theirs, world):
         not ours.flags & (wire.CD | wire.AD)
 
 
-# Extended errors (RFC 8914) are not ours yet.
+# Extended errors (RFC 8914) other than "Not Authoritative": Knot and NSD each have some of their own.
 @accept(ALL, 'opt')
 def extended_errors(q, ours, theirs, world):
     return ours.opt is not None and theirs.opt is not None and not ours.opt[3] and theirs.opt[3][:2] == b'\0\x0f'
+
+
+# BIND does not say that it is not authoritative for a name (RFC 8914 4.21); NSD and Knot do.
+@accept('bind', 'opt', 'length')
+def not_authoritative(q, ours, theirs, world):
+    return ours.rcode == theirs.rcode == wire.REFUSED and ours.opt[3] == b'\0\x0f\0\2\0\x14' and not theirs.opt[3]
 
 
 # ---- ANY (RFC 8482) ----
