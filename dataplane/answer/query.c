@@ -273,6 +273,11 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 
 	limit_set(q, max);
 	q->opt_room = q->edns ? edns_room(settings, q) : 0;
+	if (q->question_end + q->opt_room > q->limit) {
+		/* Who we are and which version this is may be left out. */
+		q->options.nsid = q->options.zoneversion = false;
+		q->opt_room = q->edns ? edns_room(settings, q) : 0;
+	}
 	if (!sound)
 		return VERDICT_ANSWER;
 	if (tsig)

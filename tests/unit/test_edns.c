@@ -217,3 +217,33 @@ Test(edns, not_authoritative)
 	len = question(msg, "www.example.org.", TYPE_A, 0);
 	cr_expect_eq(answer_in(&lab, msg, len, TRANSPORT_UDP, 1232, out), len);
 }
+
+/* A long question and a long identity: in the least that a client may take, 512 octets, there
+ * is no room for both, and the question's answer comes first. */
+Test(edns, identity_gives_way_to_the_question)
+{
+	struct settings s = { .udp_payload = 1232 };
+	static const uint8_t nsid[4] = { 0, 3 };
+	uint8_t msg[512], out[512];
+	char qname[252] = "";
+	uint64_t version;
+
+	lab_open(&lab);
+	lab_put_sample(&lab);
+	memset(s.identity, 'i', SETTINGS_TEXT - 1);
+	struct txn *t = db_begin(lab.db);
+
+	cr_assert_eq(txn_settings(t, &s), 0);
+	cr_assert_eq(txn_commit(t, &version), 0);
+	while (strlen(qname) < 241)
+		strcat(qname, "a.");
+	strcat(qname, "example.");
+	size_t len = question(msg, qname, TYPE_A, 512);
+
+	memcpy(msg + len, nsid, sizeof(nsid));
+	msg[len - 1] = sizeof(nsid);
+	len = answer_in(&lab, msg, len + sizeof(nsid), TRANSPORT_UDP, 1232, out);
+	const char *text = answer_text(out, len);
+
+	cr_assert(text && strncmp(text, "NXDOMAIN aa\n", 12) == 0, "%s", text);
+}
