@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct attach {
 	bool loaded;
 	struct dataplane *first;
 	unsigned peers;
+	struct attach_refused refused[ATTACH_REFUSED_MAX]; /* oldest first */
+	unsigned refused_cnt;
 };
 
 /* ---- birth and death ---- */
@@ -109,6 +112,46 @@ static void disconnected(struct dataplane *d)
 		close_sock(d);
 }
 
+/* The process is no longer one that was refused; false when it was not one. */
+static bool forget_refused(struct attach *a, uint32_t pid)
+{
+	for (unsigned i = 0; i < a->refused_cnt; i++) {
+		if (a->refused[i].pid != pid)
+			continue;
+		a->refused_cnt--;
+		memmove(a->refused + i, a->refused + i + 1,
+			(a->refused_cnt - i) * sizeof(*a->refused));
+		return true;
+	}
+	return false;
+}
+
+unsigned attach_refused(struct attach *a, struct attach_refused out[ATTACH_REFUSED_MAX])
+{
+	for (unsigned i = a->refused_cnt; i-- > 0;)
+		if (kill((pid_t)a->refused[i].pid, 0) && errno == ESRCH)
+			forget_refused(a, a->refused[i].pid);
+	memcpy(out, a->refused, a->refused_cnt * sizeof(*out));
+	return a->refused_cnt;
+}
+
+/* It tries again and again: the log needs to say so once. */
+static void note_refused(struct dataplane *d, const char *reason)
+{
+	struct attach *a = d->attach;
+	struct attach_refused now = {.pid = d->pid};
+	bool told = false;
+
+	snprintf(now.reason, sizeof(now.reason), "%s", reason);
+	for (unsigned i = 0; i < a->refused_cnt; i++)
+		told = told || (a->refused[i].pid == now.pid && strcmp(a->refused[i].reason, now.reason) == 0);
+	if (!told)
+		log_warn("dataplane %u refused: %s", d->pid, reason);
+	if (!forget_refused(a, d->pid) && a->refused_cnt == ATTACH_REFUSED_MAX)
+		forget_refused(a, a->refused[0].pid);
+	a->refused[a->refused_cnt++] = now;
+}
+
 static void refuse(struct dataplane *d, const char *reason)
 {
 	struct attach_message m = {.magic = ATTACH_MAGIC, .version = ATTACH_VERSION,
@@ -116,7 +159,7 @@ static void refuse(struct dataplane *d, const char *reason)
 
 	snprintf(m.refuse.reason, sizeof(m.refuse.reason), "%s", reason);
 	attach_send(d->sock, &m, NULL, 0);
-	log_warn("dataplane %u refused: %s", d->pid, reason);
+	note_refused(d, reason);
 	disconnected(d);
 }
 
@@ -180,6 +223,7 @@ static void welcome(struct dataplane *d)
 		disconnected(d);
 		return;
 	}
+	forget_refused(d->attach, d->pid);
 	log_info("dataplane %u attached with %u workers", d->pid, d->worker_cnt);
 	a->changed(a->arg, d, false);
 }
@@ -193,8 +237,8 @@ static void on_hello(struct dataplane *d, const struct attach_hello *h)
 		return;
 	}
 	if (h->arena_layout != ARENA_LAYOUT || h->status_layout != STATUS_LAYOUT) {
-		snprintf(reason, sizeof(reason), "layouts differ: table %u and status %u here, "
-			 "%u and %u there; both programs must be of one version",
+		snprintf(reason, sizeof(reason), "layouts differ: table %u and status %u of pollux-control, "
+			 "%u and %u of pollux-dataplane: restart the older one",
 			 ARENA_LAYOUT, STATUS_LAYOUT, h->arena_layout, h->status_layout);
 		refuse(d, reason);
 		return;

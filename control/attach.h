@@ -66,6 +66,18 @@ void attach_loaded(struct attach *a);
 /* attach_first - the list of dataplanes, in all states. */
 struct dataplane *attach_first(const struct attach *a);
 
+#define ATTACH_REFUSED_MAX 8
+
+/* A dataplane that was refused last time, and lives. */
+struct attach_refused {
+	uint32_t pid;
+	char reason[160];
+};
+
+/* attach_refused - those that were refused, the youngest ATTACH_REFUSED_MAX, to out[].
+ * Returns how many. */
+unsigned attach_refused(struct attach *a, struct attach_refused out[ATTACH_REFUSED_MAX]);
+
 /* attach_stop - stop listening, close connections (dataplanes go on answering) and
  * remove the socket; the loop has to run until that is done before attach_free. */
 void attach_stop(struct attach *a);

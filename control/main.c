@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "control/attach.h"
+#include "control/reload.h"
 #include "control/serve/tcp.h"
 #include "control/serve/udp.h"
 #include "control/socket/server.h"
@@ -45,6 +46,7 @@ struct control {
 	struct watch *watch;
 	struct attach *attach;
 	struct server *server;
+	struct reload reload;
 	uv_signal_t signal[3];
 	int claim;         /* descriptor of the run directory */
 	bool stopping;
@@ -93,18 +95,12 @@ static void on_stop_signal(uv_signal_t *handle, int number)
 
 /* ---- starting ---- */
 
-static void on_reloaded(void *arg, const struct zones_result *r)
-{
-	(void)arg;
-	log_info("reload: %s", r->text);
-}
-
 static void on_reload_signal(uv_signal_t *handle, int number)
 {
 	struct control *c = handle->data;
 
 	(void)number;
-	if (zones_reload(c->zones, NULL, false, on_reloaded, c))
+	if (reload_start(&c->reload, NULL, NULL))
 		log_error("reload: out of memory");
 }
 
@@ -209,10 +205,14 @@ static int open_managers(struct control *c)
 			    c->error, sizeof(c->error));
 	if (error)
 		return error;
+	c->reload = (struct reload){
+		.loop = &c->loop, .running = c->config, .zones = c->zones, .tcp = c->tcp,
+	};
 	parts = (struct server_parts){
 		.zones = c->zones, .attach = c->attach, .watch = c->watch,
 		.status = db_status(c->db), .map = c->map, .serve_slot = slot(c, SLOT_SERVE),
-		.reading_slot = slot(c, SLOT_READING), .stop = stop, .arg = c,
+		.reading_slot = slot(c, SLOT_READING), .reload = &c->reload,
+		.stop = stop, .arg = c,
 	};
 	return server_open(&c->server, &c->loop, c->config->run_directory, &parts,
 			   c->error, sizeof(c->error));

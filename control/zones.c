@@ -23,13 +23,15 @@
 #define BASE_STEP ((size_t)512 << 10) /* octets of records written to the store at a time */
 #define STOPPING "pollux-control is stopping"
 
-enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL, JOB_APPLY };
+enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL, JOB_APPLY,
+		JOB_CONFIGURE };
 
 struct job {
 	struct job *next;
 	enum job_kind kind;
 	struct name domain;
 	char *file;
+	const struct config *config;
 	struct edit *edit;
 	uint64_t version;       /* of the commit of an edit */
 	bool force;
@@ -71,6 +73,7 @@ struct zones {
 	size_t cnt, cap;
 	struct arena_usage arena;
 	uint64_t retired;
+	struct { uint64_t epoch, since_ns; } late[STATUS_SLOTS]; /* since_ns 0: it is not */
 };
 
 /* ---- queues ---- */
@@ -241,6 +244,25 @@ static void on_fault(void *arg, const char *text)
 	log_error("%s", text);
 }
 
+/* Notes which readers have not yet seen that memory was retired.  The mutex is held. */
+static void note_late(struct zones *z)
+{
+	uint64_t now = uv_hrtime();
+	uint64_t current = atomic_load_explicit(&arena_map_head(&z->reader.map)->epoch,
+						memory_order_relaxed);
+
+	for (unsigned i = 0; i < STATUS_SLOTS; i++) {
+		const struct status_slot *slot = &db_status(z->db)->slot[i];
+		uint64_t epoch = atomic_load_explicit(&slot->epoch, memory_order_relaxed);
+
+		if (!atomic_load_explicit(&slot->pid, memory_order_relaxed) || epoch >= current)
+			z->late[i].since_ns = 0; /* offline is beyond all epochs */
+		else if (z->late[i].since_ns == 0 || z->late[i].epoch != epoch)
+			z->late[i].since_ns = now;
+		z->late[i].epoch = epoch;
+	}
+}
+
 static void publish_usage(struct zones *z)
 {
 	struct arena_usage u;
@@ -250,6 +272,7 @@ static void publish_usage(struct zones *z)
 	uv_mutex_lock(&z->mutex);
 	z->arena = u;
 	z->retired = retired;
+	note_late(z);
 	uv_mutex_unlock(&z->mutex);
 }
 
@@ -622,7 +645,7 @@ static int load_every(struct zones *z, struct job *j)
 			return -ECANCELED;
 		}
 
-		bool first = j->kind == JOB_LOAD_ALL;
+		bool first = j->kind == JOB_LOAD_ALL || z->zone[i]->state == ZONE_WAITING;
 		int result = first ? 0 : may_reload(z, j, z->zone[i]);
 
 		if (!result)
@@ -643,6 +666,139 @@ static int load_every(struct zones *z, struct job *j)
 		snprintf(j->text, ZONES_TEXT, "%zu zones loaded", z->cnt);
 	return error;
 }
+
+/* ---- another configuration ---- */
+
+static int take_settings(struct zones *z, const struct config *c)
+{
+	snprintf(z->settings.identity, SETTINGS_TEXT, "%s", c->identity);
+	snprintf(z->settings.version, SETTINGS_TEXT, "%s", c->version);
+	z->settings.udp_payload = c->udp_payload;
+	z->dnssec_refuse = c->dnssec_check == DNSSEC_REFUSE;
+	z->nsec3_max = c->nsec3_iterations_max;
+	db_nsec3_limit(z->db, z->nsec3_max);
+	z->settings.cookies = (uint8_t)c->cookies;
+	if (c->cookie_secret_cnt > 0) {
+		memcpy(z->settings.cookie_secret, c->cookie_secret, sizeof(c->cookie_secret));
+		z->settings.cookie_secret_cnt = c->cookie_secret_cnt;
+	} else if (z->settings.cookie_secret_cnt == 0) {
+		/* One of our own until the process ends; clients just get new cookies then. */
+		if (uv_random(NULL, NULL, z->settings.cookie_secret[0], COOKIE_SECRET, 0, NULL))
+			return -EIO;
+		z->settings.cookie_secret_cnt = 1;
+	}
+	return 0;
+}
+
+static void take_zone(const struct zones *z, struct zone_entry *e, const struct config_zone *zone)
+{
+	e->configured = true;
+	e->dnssec_refuse = zone->dnssec_check == DNSSEC_AS_SERVER ? z->dnssec_refuse :
+			   zone->dnssec_check == DNSSEC_REFUSE;
+}
+
+static int config_zone_cmp(const void *a, const void *b)
+{
+	const struct config_zone *const *x = a, *const *y = b;
+
+	return name_cmp((*x)->domain.wire, (*y)->domain.wire);
+}
+
+/* A zone that is no longer configured. */
+static int drop_configured(struct zones *z, struct job *j, struct zone_entry *e)
+{
+	char domain[NAME_TEXT_MAX];
+	int error = try_drop(z, &e->domain, REMEMBER_NOTHING);
+
+	if (error == -ENOSPC && wait_for_memory(z))
+		error = try_drop(z, &e->domain, REMEMBER_NOTHING);
+	if (error) {
+		explain(z, error, j->text);
+		return error;
+	}
+	base_cancel(z, &e->domain);
+	log_info("zone %s is no longer configured: it is gone%s", name_to_text(domain, e->domain.wire),
+		 e->changes ? "; what was changed in it at run time is kept" : "");
+	registry_remove(z, e);
+	return 0;
+}
+
+/* A zone of the new configuration: an entry for it, if it has none, and its file. */
+static int keep_configured(struct zones *z, struct job *j, const struct config_zone *zone)
+{
+	struct zone_entry *e = registry_find(z, &zone->domain);
+	struct store_zone known;
+	char domain[NAME_TEXT_MAX], *file;
+
+	name_to_text(domain, zone->domain.wire);
+	if (!e && z->store && store_find(z->store, &zone->domain, &known) == 0 &&
+	    known.kind == STORE_REMOVED) {
+		log_info("zone %s was removed at run time: polluxctl zone add brings it back", domain);
+		return 0;
+	}
+	if (!e) {
+		e = entry_new(&zone->domain, zone->file);
+		if (!e || registry_insert(z, e)) {
+			explain(z, -ENOMEM, j->text);
+			return -ENOMEM;
+		}
+	} else if (strcmp(e->file, zone->file) != 0 && !e->configured) {
+		log_info("zone %s keeps the file with which it was added at run time", domain);
+	} else if (strcmp(e->file, zone->file) != 0) {
+		file = strdup(zone->file);
+		if (!file) {
+			explain(z, -ENOMEM, j->text);
+			return -ENOMEM;
+		}
+		uv_mutex_lock(&z->mutex);
+		free(e->file);
+		e->file = file;
+		uv_mutex_unlock(&z->mutex);
+	}
+	take_zone(z, e, zone);
+	return 0;
+}
+
+static int configure_zones(struct zones *z, struct job *j, const struct config_zone **zone)
+{
+	const struct config *c = j->config;
+	int error = 0;
+
+	for (size_t i = 0; i < c->zone_cnt; i++)
+		zone[i] = &c->zone[i];
+	qsort(zone, c->zone_cnt, sizeof(*zone), config_zone_cmp);
+	for (size_t i = z->cnt; !error && i-- > 0;) {
+		const struct config_zone key = {.domain = z->zone[i]->domain}, *want = &key;
+
+		if (z->zone[i]->configured &&
+		    !bsearch(&want, zone, c->zone_cnt, sizeof(*zone), config_zone_cmp))
+			error = drop_configured(z, j, z->zone[i]);
+	}
+	for (size_t i = 0; !error && i < c->zone_cnt; i++)
+		error = keep_configured(z, j, zone[i]);
+	return error ? error : load_every(z, j);
+}
+
+static int configure(struct zones *z, struct job *j)
+{
+	const struct config_zone **zone = malloc((j->config->zone_cnt + 1) * sizeof(*zone));
+	int error = zone ? 0 : -ENOMEM;
+
+	if (!error)
+		error = take_settings(z, j->config);
+	if (!error)
+		error = load_settings(z);
+	if (error == -ENOSPC && wait_for_memory(z))
+		error = load_settings(z);
+	if (error)
+		explain(z, error, j->text);
+	else
+		error = configure_zones(z, j, zone);
+	free(zone);
+	return error;
+}
+
+/* ---- single zones ---- */
 
 static int add_zone(struct zones *z, struct job *j)
 {
@@ -1082,6 +1238,8 @@ static int do_job(struct zones *z, struct job *j)
 		return -ENOENT;
 	case JOB_APPLY:
 		return apply(z, j);
+	case JOB_CONFIGURE:
+		return configure(z, j);
 	}
 	return -EINVAL;
 }
@@ -1144,12 +1302,21 @@ static void on_finished(uv_async_t *async)
 	}
 }
 
-static void give(struct zones *z, struct job *j)
+/* The job is taken over. */
+static int give(struct zones *z, struct job *j)
 {
 	uv_mutex_lock(&z->mutex);
-	queue_push(&z->todo, j);
-	uv_cond_signal(&z->wake);
+
+	bool stop = z->stop;
+
+	if (!stop) {
+		queue_push(&z->todo, j);
+		uv_cond_signal(&z->wake);
+	}
 	uv_mutex_unlock(&z->mutex);
+	if (stop)
+		job_free(j);
+	return stop ? -ECANCELED : 0;
 }
 
 static int submit(struct zones *z, enum job_kind kind, const struct name *domain,
@@ -1172,28 +1339,15 @@ static int submit(struct zones *z, enum job_kind kind, const struct name *domain
 			return -ENOMEM;
 		}
 	}
-	give(z, j);
-	return 0;
+	return give(z, j);
 }
 
 static int take_config(struct zones *z, const struct config *c)
 {
-	snprintf(z->settings.identity, SETTINGS_TEXT, "%s", c->identity);
-	snprintf(z->settings.version, SETTINGS_TEXT, "%s", c->version);
-	z->settings.udp_payload = c->udp_payload;
-	z->dnssec_refuse = c->dnssec_check == DNSSEC_REFUSE;
-	z->nsec3_max = c->nsec3_iterations_max;
-	db_nsec3_limit(z->db, z->nsec3_max);
-	z->settings.cookies = (uint8_t)c->cookies;
-	if (c->cookie_secret_cnt > 0) {
-		memcpy(z->settings.cookie_secret, c->cookie_secret, sizeof(c->cookie_secret));
-		z->settings.cookie_secret_cnt = c->cookie_secret_cnt;
-	} else if (z->settings.cookie_secret_cnt == 0) {
-		/* One of our own until the process ends; clients just get new cookies then. */
-		if (uv_random(NULL, NULL, z->settings.cookie_secret[0], COOKIE_SECRET, 0, NULL))
-			return -EIO;
-		z->settings.cookie_secret_cnt = 1;
-	}
+	int error = take_settings(z, c);
+
+	if (error)
+		return error;
 	for (size_t i = 0; i < c->zone_cnt; i++) {
 		struct zone_entry *e = NULL;
 
@@ -1201,8 +1355,7 @@ static int take_config(struct zones *z, const struct config *c)
 			e = entry_new(&c->zone[i].domain, c->zone[i].file);
 		if (!e)
 			return -ENOMEM;
-		e->dnssec_refuse = c->zone[i].dnssec_check == DNSSEC_AS_SERVER ? z->dnssec_refuse :
-				   c->zone[i].dnssec_check == DNSSEC_REFUSE;
+		take_zone(z, e, &c->zone[i]);
 		z->zone[z->cnt++] = e;
 	}
 	if (z->cnt > 0)
@@ -1394,8 +1547,20 @@ int zones_apply(struct zones *z, struct edit *e, zones_done done, void *arg)
 	j->edit = e;
 	j->done = done;
 	j->arg = arg;
-	give(z, j);
-	return 0;
+	return give(z, j);
+}
+
+int zones_configure(struct zones *z, const struct config *c, zones_done done, void *arg)
+{
+	struct job *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return -ENOMEM;
+	j->kind = JOB_CONFIGURE;
+	j->config = c;
+	j->done = done;
+	j->arg = arg;
+	return give(z, j);
 }
 
 int zones_each(struct zones *z, const struct name *after,
@@ -1434,6 +1599,14 @@ void zones_usage(struct zones *z, struct zones_usage *u)
 	*u = (struct zones_usage){.arena = z->arena, .retired = z->retired, .zones = z->cnt};
 	for (size_t i = 0; i < z->cnt; i++)
 		u->loaded += z->zone[i]->state == ZONE_LOADED;
+	for (unsigned i = 0; i < STATUS_SLOTS; i++) {
+		uint64_t since = z->late[i].since_ns, now = uv_hrtime();
+
+		if (since == 0 || now - since < ZONES_STALLED_NS || z->retired == 0)
+			continue;
+		u->stalled[u->stalled_cnt].slot = i;
+		u->stalled[u->stalled_cnt++].ns = now - since;
+	}
 	uv_mutex_unlock(&z->mutex);
 }
 

@@ -44,11 +44,13 @@ struct zone_entry {
 	char error[ZONES_TEXT]; /* of the last try; "" when it went well */
 	struct zonefile_id id;  /* of the file as it was read */
 	uint64_t changes;       /* RRsets changed since then */
-	bool base_due;          /* the writer's: the store wants its contents */
+	bool base_due;          /* the writer's: the store wants its contents; */
+	bool configured;        /* the configuration names it */
 };
 
 struct zones;
 
+#define ZONES_STALLED_NS UINT64_C(100000000)
 #define ZONES_FAULTS 100 /* faults of zone files that a result tells */
 
 /* How a job went.  All of it is the manager's and there only during the call. */
@@ -94,6 +96,13 @@ int zones_reload(struct zones *z, const struct name *domain, bool force, zones_d
 /* zones_apply - commit a transaction, which is taken over: all of it or nothing. */
 int zones_apply(struct zones *z, struct edit *e, zones_done done, void *arg);
 
+/* zones_configure - take the settings and zones of another configuration, which must last
+ * until done is called: zones that are new in it are loaded, those that it no longer names
+ * go (what was changed in them at run time is kept), and the files of all others are read
+ * again as by zones_reload.  Zones added or removed at run time stay so.  0, -ENOMEM or
+ * -ECANCELED. */
+int zones_configure(struct zones *z, const struct config *c, zones_done done, void *arg);
+
 /* zones_each - call cb for each zone in canonical order, from the first behind
  * `after` (NULL: from the beginning), until it returns not 0, which is then returned.
  * The registry is locked meanwhile: no zones_* in cb.  Any thread. */
@@ -107,8 +116,10 @@ int zones_find(struct zones *z, const struct name *domain,
 /* zones_usage - memory, as the writer thread saw it last; zones and loaded ones. */
 struct zones_usage {
 	struct arena_usage arena;
-	uint64_t retired;       /* octets that wait for readers */
+	uint64_t retired;       /* blocks that wait for readers */
 	size_t zones, loaded;
+	unsigned stalled_cnt;   /* readers that have held up reclamation for ZONES_STALLED_NS */
+	struct { unsigned slot; uint64_t ns; } stalled[STATUS_SLOTS];
 };
 void zones_usage(struct zones *z, struct zones_usage *u);
 

@@ -182,12 +182,15 @@ static void step_greeted(struct attach_client *c)
 	if (m.type == ATTACH_WELCOME && m.welcome.worker_cnt == workers_cnt(c->workers)) {
 		if (attachment_map(&c->next, &m.welcome, fds[0], fds[1]) == 0) {
 			workers_publish(c->workers, c->next);
+			c->refused[0] = '\0';
 			c->state = ATTACH_ADOPTING;
 		} else {
 			go_away(c, BACK_OFF_REFUSED);
 		}
 	} else if (m.type == ATTACH_REFUSE) {
-		log_error("the control process refuses us: %s", m.refuse.reason);
+		if (strcmp(c->refused, m.refuse.reason) != 0)
+			log_error("the control process refuses us: %s", m.refuse.reason);
+		snprintf(c->refused, sizeof(c->refused), "%s", m.refuse.reason);
 		go_away(c, BACK_OFF_REFUSED);
 	} else {
 		log_warn("the control process's answer to hello is not one to ours");

@@ -36,6 +36,7 @@ struct attach_client {
 	unsigned back_off;          /* milliseconds */
 	int told;                   /* errno that the log already names; 0: none */
 	bool ready;                 /* and the service manager has been told */
+	char refused[256];          /* the reason that was told last */
 	struct attachment *current; /* what workers use; NULL before the first */
 	struct attachment *next;    /* what they are moving to */
 };

@@ -394,12 +394,17 @@ static int start_listener(struct tcp_listener *l, uv_loop_t *loop)
 	return uv_listen((uv_stream_t *)&l->handle, BACKLOG, on_connection);
 }
 
+/* Time-outs are late by at most a quarter. */
+static int start_timer(struct tcp *t)
+{
+	uint64_t period = t->limits.idle_timeout_ms / 4 + 1;
+
+	return uv_timer_start(&t->timer, on_timer, period, period);
+}
+
 int tcp_start(struct tcp *t, uv_loop_t *loop, char *error, size_t error_size)
 {
 	char text[LISTEN_TEXT];
-	/* Late by at most a quarter. */
-	uint64_t period = t->limits.idle_timeout_ms / 4 + 1;
-
 	for (size_t i = 0; i < t->cnt; i++) {
 		int result = start_listener(&t->listener[i], loop);
 
@@ -412,7 +417,14 @@ int tcp_start(struct tcp *t, uv_loop_t *loop, char *error, size_t error_size)
 	uv_timer_init(loop, &t->timer);
 	t->timer.data = t;
 	t->started = true;
-	return uv_timer_start(&t->timer, on_timer, period, period);
+	return start_timer(t);
+}
+
+void tcp_limit(struct tcp *t, const struct tcp_limits *limits)
+{
+	t->limits = *limits;
+	if (t->started)
+		start_timer(t);
 }
 
 unsigned tcp_clients(const struct tcp *t)

@@ -36,6 +36,9 @@ int tcp_open(struct tcp **out, struct serve *s, const struct config_address *a, 
  * a sentence in `error`. */
 int tcp_start(struct tcp *t, uv_loop_t *loop, char *error, size_t error_size);
 
+/* tcp_limit - other limits from now on.  Connections over the new number stay. */
+void tcp_limit(struct tcp *t, const struct tcp_limits *limits);
+
 /* tcp_clients - connections now. */
 unsigned tcp_clients(const struct tcp *t);
 

@@ -33,6 +33,7 @@ static const char usage[] =
 	"  zone unset ZONE NAME [TYPE]\n"
 	"                         an RRset goes, or all of the name\n"
 	"  apply FILE             commit the changes that FILE (- for standard input) tells\n"
+	"  reload                 read the configuration again\n"
 	"  stats                  what was counted\n"
 	"  stop                   end the control process\n"
 	"\n"
@@ -157,6 +158,31 @@ static void print_workers(const json_t *workers)
 	grid_free(&g);
 }
 
+static void print_stalled(const json_t *stalled)
+{
+	const json_t *reader;
+	size_t i;
+
+	json_array_foreach(stalled, i, reader) {
+		fputs("           ", stdout);
+		put_text(text_of(reader, "name"), stdout);
+		printf(" (process %" JSON_INTEGER_FORMAT ") has held retired memory for %" JSON_INTEGER_FORMAT
+		       " ms\n", number_of(reader, "pid"), number_of(reader, "ms"));
+	}
+}
+
+static void print_refused(const json_t *refused)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(refused, i, one) {
+		printf("refused    dataplane, process %" JSON_INTEGER_FORMAT ": ", number_of(one, "pid"));
+		put_text(text_of(one, "reason"), stdout);
+		putchar('\n');
+	}
+}
+
 static void print_status(const json_t *result)
 {
 	const json_t *plane = json_object_get(result, "dataplane");
@@ -179,15 +205,16 @@ static void print_status(const json_t *result)
 	fputs(" backed of ", stdout);
 	put_size(table, "max");
 	fputs("; ", stdout);
-	put_size(table, "retired");
-	printf(" retired; %s pages\n",
-	       json_is_true(json_object_get(table, "huge")) ? "huge" : "ordinary");
+	printf("%" JSON_INTEGER_FORMAT " blocks wait for readers; %s pages\n",
+	       number_of(table, "retired"), json_is_true(json_object_get(table, "huge")) ? "huge" : "ordinary");
+	print_stalled(json_object_get(table, "stalled"));
 	if (json_is_true(json_object_get(plane, "attached")))
 		printf("dataplane  attached, process %" JSON_INTEGER_FORMAT "\n",
 		       number_of(plane, "pid"));
 	else
 		puts("dataplane  not attached: the control process answers alone");
 	print_workers(json_object_get(plane, "workers"));
+	print_refused(json_object_get(result, "refused"));
 }
 
 static void print_stats(const json_t *result)
@@ -267,6 +294,20 @@ static void add_rows(enum protocol_command command, struct grid *zones, const js
 	}
 }
 
+static void print_reload(const json_t *result)
+{
+	const json_t *line;
+	size_t i;
+
+	put_text(text_of(result, "text"), stdout);
+	putchar('\n');
+	json_array_foreach(json_object_get(result, "restart"), i, line) {
+		fputs("needs a restart: ", stdout);
+		put_text(json_is_string(line) ? json_string_value(line) : "-", stdout);
+		putchar('\n');
+	}
+}
+
 static void print_result(enum protocol_command command, struct grid *zones, const json_t *result)
 {
 	switch (command) {
@@ -284,6 +325,9 @@ static void print_result(enum protocol_command command, struct grid *zones, cons
 	case COMMAND_ZONE_RELOAD:
 	case COMMAND_ZONE_READ:
 		add_rows(command, zones, json_object_get(result, "rows"));
+		break;
+	case COMMAND_RELOAD:
+		print_reload(result);
 		break;
 	case COMMAND_ZONE_REMOVE:
 		put_text(text_of(result, "zone"), stdout);
@@ -369,6 +413,7 @@ static const struct {
 	{"zone", "reload", COMMAND_ZONE_RELOAD, 0, 1},
 	{"zone", "read", COMMAND_ZONE_READ, 1, 2},
 	{"stats", NULL, COMMAND_STATS, 0, 0},
+	{"reload", NULL, COMMAND_RELOAD, 0, 0},
 	{"stop", NULL, COMMAND_STOP, 0, 0},
 };
 

@@ -32,6 +32,7 @@ static const struct {
 	[COMMAND_ZONE_READ]   = {"zone-read", ARG_ZONE, ARG_NAME},
 	[COMMAND_STATS]       = {"stats", 0, 0},
 	[COMMAND_STOP]        = {"stop", 0, 0},
+	[COMMAND_RELOAD]      = {"reload", 0, 0},
 	[COMMAND_TXN_BEGIN]   = {"txn-begin", 0, ARG_SOURCE | ARG_LINE},
 	[COMMAND_TXN_EDIT]    = {"txn-edit", ARG_TEXT, 0},
 	[COMMAND_TXN_COMMIT]  = {"txn-commit", 0, 0},

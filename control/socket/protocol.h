@@ -17,6 +17,7 @@
  *      zone-read    zone, [name]                        rows: texts in master-file form
  *      stats        -                                   see below
  *      stop         -                                   {}; then the process ends
+ *      reload       -                                   {"text", "restart"}: see below
  *      txn-begin    [source], [line]                    {}
  *      txn-edit     text                                {}
  *      txn-commit   -                                   {"commit", "zones"}
@@ -32,6 +33,12 @@
  *      {"more": true, "rows": [...]}
  *      {"ok": true, "result": ...}
  *      {"ok": false, "code": "no-such-zone", "error": "a sentence", "details": [...]}
+ *
+ * reload reads the configuration file again (SIGHUP does the same) and applies what can
+ * change while the process runs: settings of answers, limits, zones that come, go or have
+ * another file; the files of all other zones are read again as by zone-reload.  "text" is
+ * a sentence about the zones, "restart" the list of what differs from what the process
+ * was started with and needs a restart, texts such as "table: memory (pollux-control)".
  *
  * A transaction is the connection's own, and each has at most one open.  txn-edit adds
  * operations to it, whole lines of the form that control/zone/edit.h tells:
@@ -78,9 +85,15 @@
  *      {"version": "0.1.0", "pid": 1, "uptime_s": 1, "commit": 1, "zones": 1,
  *       "dataplane": {"attached": true, "pid": 2, "workers":
  *          [{"slot": 1, "name": "worker 0", "heartbeat_age_ms": 0, "bypassed": false}]},
- *       "table": {"max": 1, "fill": 1, "used": 1, "peak": 1, "retired": 0, "huge": false},
+ *       "refused": [{"pid": 3, "reason": "layouts differ: ..."}],
+ *       "table": {"max": 1, "fill": 1, "used": 1, "peak": 1, "retired": 0, "huge": false,
+ *                 "stalled": [{"slot": 1, "name": "worker 0", "pid": 2, "ms": 150}]},
  *       "transactions": {"open": 0, "staged": 0}}
  *
+ *      "retired" counts blocks of memory that wait until no reader uses them, and
+ *      "stalled" names readers that have not let go of such memory for 100 ms or more.
+ *      "refused" tells of dataplanes that live and may not attach: they go on with the table
+ *      that they have, and one of the two programs has to be restarted.
  *      Without a dataplane: {"attached": false, "pid": null, "workers": []}.
  *
  * The result of stats (all counted since the process behind it started; names are
@@ -113,6 +126,7 @@
  *                       memory together; this one is aborted
  *      changed          zone-reload would drop changes made at run time
  *      cannot-store     the change cannot be made durable; nothing changed
+ *      bad-configuration  the configuration has faults, which "details" tells; nothing changed
  *      table-full       no room for the change; nothing changed
  *      internal         our fault; the log tells more
  *
@@ -149,6 +163,7 @@
 #define PROTOCOL_BAD_ZONE        "bad-zone"
 #define PROTOCOL_CHANGED         "changed"
 #define PROTOCOL_CANNOT_STORE    "cannot-store"
+#define PROTOCOL_BAD_CONFIGURATION "bad-configuration"
 #define PROTOCOL_TABLE_FULL      "table-full"
 #define PROTOCOL_TRANSACTION_OPEN "transaction-open"
 #define PROTOCOL_NO_TRANSACTION  "no-transaction"
@@ -159,7 +174,7 @@
 enum protocol_command {
 	COMMAND_STATUS, COMMAND_ZONE_LIST, COMMAND_ZONE_SHOW, COMMAND_ZONE_ADD,
 	COMMAND_ZONE_REMOVE, COMMAND_ZONE_RELOAD, COMMAND_ZONE_READ, COMMAND_STATS,
-	COMMAND_STOP, COMMAND_TXN_BEGIN, COMMAND_TXN_EDIT, COMMAND_TXN_COMMIT,
+	COMMAND_STOP, COMMAND_RELOAD, COMMAND_TXN_BEGIN, COMMAND_TXN_EDIT, COMMAND_TXN_COMMIT,
 	COMMAND_TXN_ABORT, COMMAND_COUNT
 };
 

@@ -392,6 +392,42 @@ static void change(struct client *c)
 	}
 }
 
+/* ---- the configuration ---- */
+
+static json_t *texts(const char *const *text, size_t cnt)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < cnt; i++)
+		json_array_append_new(list, protocol_text(text[i]));
+	return list;
+}
+
+static void on_reloaded(void *arg, const struct reload_result *r)
+{
+	struct client *c = arg;
+
+	if (c->closed) {
+		/* Nobody waits any more. */
+	} else if (!r->error) {
+		send_ok(c, json_pack("{s:o,s:o}", "text", protocol_text(r->text), "restart",
+				     texts(r->restart, r->restart_cnt)));
+	} else {
+		send_error(c, r->error == -ENOEXEC ? PROTOCOL_BAD_CONFIGURATION : result_code(r->error),
+			   r->fault_cnt ? texts((const char *const *)r->fault, r->fault_cnt) : NULL, r->text);
+	}
+	release(c);
+}
+
+static void reload(struct client *c)
+{
+	c->refs++;
+	if (reload_start(c->server->parts.reload, on_reloaded, c)) {
+		c->refs--;
+		send_error(c, PROTOCOL_INTERNAL, NULL, "out of memory");
+	}
+}
+
 /* ---- transactions ---- */
 
 static void no_transaction(struct client *c)
@@ -715,6 +751,38 @@ static json_t *dataplane_status(struct server *s)
 	return o;
 }
 
+/* Readers that hold up reclamation. */
+static json_t *stalled_status(struct server *s, const struct zones_usage *u)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < u->stalled_cnt; i++) {
+		const struct status_slot *slot = &s->parts.status->slot[u->stalled[i].slot];
+		char name[sizeof(slot->name) + 1] = "";
+		json_t *o = json_object();
+
+		memcpy(name, slot->name, sizeof(slot->name));
+		set_uint(o, "slot", u->stalled[i].slot);
+		json_object_set_new(o, "name", protocol_text(name));
+		set_uint(o, "pid", atomic_load_explicit(&slot->pid, memory_order_relaxed));
+		set_uint(o, "ms", u->stalled[i].ns / 1000000);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *refused_status(struct server *s)
+{
+	struct attach_refused refused[ATTACH_REFUSED_MAX];
+	unsigned cnt = attach_refused(s->parts.attach, refused);
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < cnt; i++)
+		json_array_append_new(list, json_pack("{s:I,s:o}", "pid", (json_int_t)refused[i].pid,
+						      "reason", protocol_text(refused[i].reason)));
+	return list;
+}
+
 static void show_status(struct client *c)
 {
 	struct server *s = c->server;
@@ -729,12 +797,14 @@ static void show_status(struct client *c)
 						   memory_order_relaxed));
 	set_uint(o, "zones", u.loaded);
 	json_object_set_new(o, "dataplane", dataplane_status(s));
+	json_object_set_new(o, "refused", refused_status(s));
 	set_uint(table, "max", u.arena.max);
 	set_uint(table, "fill", u.arena.fill);
 	set_uint(table, "used", u.arena.used);
 	set_uint(table, "peak", u.arena.peak);
 	set_uint(table, "retired", u.retired);
 	json_object_set_new(table, "huge", json_boolean(u.arena.huge));
+	json_object_set_new(table, "stalled", stalled_status(s, &u));
 	json_object_set_new(o, "table", table);
 	set_uint(transactions, "open", s->open);
 	set_uint(transactions, "staged", s->staged);
@@ -840,6 +910,7 @@ static void handle(struct client *c, const char *line, size_t len)
 	case COMMAND_ZONE_READ: zone_read(c); break;
 	case COMMAND_STATS: show_stats(c); break;
 	case COMMAND_STOP: stop_process(c); break;
+	case COMMAND_RELOAD: reload(c); break;
 	case COMMAND_TXN_BEGIN: txn_begin(c); break;
 	case COMMAND_TXN_EDIT: txn_edit(c); break;
 	case COMMAND_TXN_COMMIT: txn_commit_open(c); break;

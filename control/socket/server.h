@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "control/attach.h"
+#include "control/reload.h"
 #include "control/watch.h"
 #include "control/zones.h"
 
@@ -27,6 +28,7 @@ struct server_parts {
 	struct arena_map map;
 	struct status_slot *serve_slot;   /* of the kernel sockets' thread */
 	struct status_slot *reading_slot; /* a reader's, for this server alone */
+	const struct reload *reload;      /* the command reload */
 	void (*stop)(void *arg);          /* the command stop */
 	void *arg;
 };

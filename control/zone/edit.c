@@ -83,12 +83,15 @@ static bool blank(char c)
 	return c == ' ' || c == '\t' || c == '\r';
 }
 
+/* next_word - the next one of the line, empty where it ends or a comment begins. */
 static struct word next_word(const char **p, const char *end)
 {
 	struct word w;
 
 	while (*p < end && blank(**p))
 		++*p;
+	if (*p < end && **p == ';')
+		*p = end;
 	w.at = *p;
 	while (*p < end && !blank(**p))
 		++*p;
@@ -276,7 +279,7 @@ static void read_line(struct adding *a, const char *p, const char *end, edit_kno
 	struct word verb = next_word(&p, end);
 	char text[64];
 
-	if (verb.len == 0 || *verb.at == '#' || *verb.at == ';')
+	if (verb.len == 0 || *verb.at == '#')
 		return;
 	if (word_is(verb, "zone")) {
 		struct word zone = next_word(&p, end);

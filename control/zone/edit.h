@@ -3,7 +3,7 @@
  * durable store, to what db.h's txn_change takes.
  *
  * The text, a line an operation, in their order (blanks before a line do not matter;
- * empty lines and those that begin with # or ; are comments):
+ * empty lines and those that begin with # are passed over, and ; begins a comment):
  *
  *      zone ZONE             of what follows
  *      set RR                a record in master-file form: owner, TTL, [class,] type,

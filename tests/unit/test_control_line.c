@@ -41,6 +41,7 @@ Test(control_line, each_command_is_read)
 		[COMMAND_STATS] = " {\"command\" : \"stats\"}\r",
 		[COMMAND_STOP] = "{\"command\":\"stop\"}",
 		[COMMAND_ZONE_RELOAD] = "{\"command\":\"zone-reload\"}",
+		[COMMAND_RELOAD] = "{\"command\":\"reload\"}",
 		[COMMAND_TXN_BEGIN] = "{\"command\":\"txn-begin\"}",
 		[COMMAND_TXN_COMMIT] = "{\"command\":\"txn-commit\"}",
 		[COMMAND_TXN_ABORT] = "{\"command\":\"txn-abort\"}",

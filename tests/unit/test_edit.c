@@ -67,7 +67,7 @@ Test(edit, order_decides)
 		{ "zone z\nset a 1 AAAA ::1\nunset a\n", "a.z. ANY 0;" },
 		{ "zone z\nset a 1 AAAA ::1\nunset a\nset a 1 TXT x\nset a 1 TXT y\nunset a MX\n",
 		  "a.z. ANY 0;a.z. TXT 2;" },
-		{ "zone z\n\n# x\n; y\n  set a 1 A 1.1.1.1 ; c\r\n\tunset  b\tAAAA \n", "a.z. A 1;b.z. AAAA 0;" },
+		{ "zone z ; z\n\n# x\n; y\n  set a 1 A 1.1.1.1 ; c\r\n\tunset  b\tAAAA ;x y\n", "a.z. A 1;b.z. AAAA 0;" },
 		{ "zone z\nunset @ MX\nunset a\\.\nunset a\\\\.\n", "z. MX 0;a\\..z. ANY 0;a\\\\. ANY 0;" },
 		{ "zone z\nset a 1 TYPE65280 \\# 1 00\nunset b TYPE65280\n", "a.z. TYPE65280 1;b.z. TYPE65280 0;" },
 	};

@@ -210,7 +210,7 @@ Test(polluxctl, status_is_for_people)
 		"Pollux 9.9, process 7, up 1 d 01:01:01\n"
 		"zones      2, commit 4\n"
 		"table      1000 B used, at most 1.5 KiB so far; 2.0 MiB backed of 1.0 GiB; "
-		"0 B retired; huge pages\n"
+		"0 blocks wait for readers; huge pages\n"
 		"dataplane  attached, process 8\n"
 		"  SLOT  WORKER    HEARTBEAT  ITS QUEUES\n"
 		"     1  worker 0   3 ms ago  bypassed: the kernel has them\n");

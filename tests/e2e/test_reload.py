@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The configuration read again while both processes answer, by polluxctl and by SIGHUP."""
+import os
+import signal
+import socket
+import time
+
+import lab
+import wire
+from lab import check, equal
+
+
+def zone(domain, number=1):
+    return '$ORIGIN %s.\n@ 60 SOA ns1 hostmaster %d 7200 900 1209600 300\n@ 60 NS ns1\nns1 60 A 10.53.0.1\n' \
+        'v 60 TXT "%d"\n' % (domain, number, number)
+
+
+L = lab.Lab({d: zone(d) for d in ('example.com', 'example.org')})
+
+
+def configure(**changes):
+    """Write the configuration with these replacements of its text."""
+    L.write_configuration()
+    with open(L.path('pollux.yaml')) as f:
+        text = f.read()
+    for old, new in changes.get('replace', []):
+        check(old in text, '%r is not in the configuration', old)
+        text = text.replace(old, new)
+    with open(L.path('pollux.yaml'), 'w') as f:
+        f.write(text)
+
+
+def chaos(name):
+    m = L.ask(name, 'TXT', qclass=wire.CH)
+    return m.answer[0][4][1:].decode() if m.answer else m.rcode
+
+
+def rows():
+    return {r['zone']: r for r in L.ask_control('zone-list')['rows']}
+
+
+def settings():
+    equal((chaos('id.server'), chaos('version.bind')), ('lab', 'e2e'), 'before')
+    configure(replace=[('identity: lab', 'identity: other'), ('version: e2e', 'version: ""\n  udp-payload: 600')])
+    result = L.ask_control('reload')
+    equal(result['restart'], [], 'what needs a restart')
+    equal((chaos('id.server'), chaos('version.bind')), ('other', wire.REFUSED), 'after')
+    L.write_zone('example.com', zone('example.com') + ''.join('big 60 A 192.0.2.%d\n' % i for i in range(60)))
+    L.ask_control('zone-reload', zone='example.com')
+    m = L.ask('big.example.com', 'A', edns=wire.opt(1232))
+    check(m.flags & wire.TC, 'an answer of over 600 octets')
+    configure()
+    L.ask_control('reload')
+    m = L.ask('big.example.com', 'A', edns=wire.opt(1232))
+    check(not m.flags & wire.TC and len(m.answer) == 60, 'an answer of under 1232 octets')
+
+
+def limits():
+    def connections():
+        out = []
+        for _ in range(3):
+            s = L.tcp()
+            s.settimeout(1)
+            message = wire.query(wire.name('v.example.com'), wire.TXT)
+            s.sendall(len(message).to_bytes(2, 'big') + message)
+            try:
+                out.append(bool(s.recv(4)))
+            except (socket.timeout, ConnectionError):
+                out.append(False)
+        return out
+
+    equal(connections(), [True] * 3, 'connections')
+    for s in L.sockets:
+        s.close()
+    configure(replace=[('  identity: lab\n', '  identity: lab\n  tcp: {max-clients: 1, idle-timeout: 1s}\n')])
+    L.ask_control('reload')
+    time.sleep(1.5)
+    equal(connections(), [True, False, False], 'connections of one at a time')
+    for s in L.sockets:
+        s.close()
+    configure()
+    L.ask_control('reload')
+
+
+def zones_come_and_go():
+    # One that is new, one that has another file, one that goes.
+    L.zones = {'example.net': '', 'example.com': ''}
+    L.write_zone('example.net', zone('example.net', 5))
+    with open(L.path('another.zone'), 'w') as f:
+        f.write(zone('example.com', 6))
+    configure(replace=[(L.zone_file('example.com'), L.path('another.zone'))])
+    prober = L.prober(lab.SERVER4, 1000, 'v.example.com/TXT')
+    try:
+        out = L.polluxctl('reload')
+    finally:
+        time.sleep(0.1)
+        seen = prober.stop()
+    check('2 zones loaded' in out, '%s', out)
+    equal([r for r in seen if r[1] is None], [], 'questions lost')
+    equal(sorted(rows()), ['example.com.', 'example.net.'], 'zones')
+    equal(rows()['example.com.']['serial'], 6, 'serial from the other file')
+    equal(L.ask('v.example.org', 'TXT').rcode, wire.REFUSED, 'the zone that went')
+    equal(L.ask('v.example.net', 'TXT').rcode, 0, 'the zone that came')
+    # Run-time changes stay: a zone that was added, one that was removed, one that was changed.
+    L.write_zone('example.org', zone('example.org', 7))
+    L.ask_control('zone-add', zone='example.org', file=L.zone_file('example.org'))
+    L.ask_control('zone-remove', zone='example.net')
+    L.polluxctl('zone', 'set', 'example.com', 'w 60 TXT x')
+    L.control.send_signal(signal.SIGHUP)
+    lab.wait_until(lambda: 'example.net. was removed at run time' in L.control.output(), 10, 'the reload')
+    L.ask_control('reload')
+    equal(sorted(rows()), ['example.com.', 'example.org.'], 'zones')
+    equal(L.ask('w.example.com', 'TXT').rcode, 0, 'what was changed')
+    # The changed zone's file changes: it is named and left alone.
+    with open(L.path('another.zone'), 'w') as f:
+        f.write(zone('example.com', 8))
+    reply = L.command('reload')
+    check(reply.get('code') == 'changed' and 'example.com' in reply['error'], '%s', reply)
+    equal(L.ask('w.example.com', 'TXT').rcode, 0, 'what was changed')
+    L.ask_control('zone-reload', zone='example.com', force=True)
+    equal(rows()['example.com.']['serial'], 8, 'serial after the forced reload')
+
+
+def faults_change_nothing():
+    with open(L.path('pollux.yaml')) as f:
+        good = f.read()
+    with open(L.path('pollux.yaml'), 'w') as f:
+        f.write(good.replace('identity: lab', 'identity: [lab]') + 'more: 1\n')
+    reply = L.command('reload')
+    equal(reply.get('code'), 'bad-configuration', 'code')
+    equal(len(reply['details']), 2, 'faults in %s' % reply)
+    check(reply['details'][0].startswith(L.path('pollux.yaml') + ':3: '), '%s', reply)
+    equal(chaos('id.server'), 'lab', 'the old identity')
+    os.unlink(L.path('pollux.yaml'))
+    equal(L.command('reload').get('code'), 'bad-configuration', 'without the file')
+    with open(L.path('pollux.yaml'), 'w') as f:
+        f.write(good)
+
+
+def what_needs_a_restart_is_named():
+    with open(L.path('pollux.yaml')) as f:
+        good = f.read()
+    with open(L.path('pollux.yaml'), 'w') as f:
+        f.write(good.replace('memory: 64M', 'memory: 65M').replace('listen: [', 'listen: [10.53.0.9, ')
+                .replace('cores: [1]', 'cores: [0]').replace('identity: lab', 'identity: third'))
+    result = L.ask_control('reload')
+    equal(result['restart'], ['server: listen (pollux-control and pollux-dataplane)',
+                              'table: memory (pollux-control)', 'dataplane: cores (pollux-dataplane)'], 'named')
+    equal(chaos('id.server'), 'third', 'what could be applied')
+    check('needs a restart' in L.control.output(), 'the log says so')
+    with open(L.path('pollux.yaml'), 'w') as f:
+        f.write(good)
+
+
+def stalled_readers_are_named():
+    L.dataplane.send_signal(signal.SIGSTOP)
+    try:
+        L.polluxctl('zone', 'set', 'example.com', 'x 60 TXT y')
+        table = lab.wait_until(lambda: [s for s in [L.ask_control('status')['table']] if s['stalled']], 5,
+                               'the stalled reader')[0]
+        reader = table['stalled'][0]
+        equal((reader['name'], reader['pid']), ('worker 0', L.dataplane.pid), 'who it is')
+        check(reader['ms'] >= 100 and table['retired'] > 0, '%s', table)
+        time.sleep(0.3)
+        out = L.polluxctl('status')
+        check('worker 0 (process %d) has held retired memory' % L.dataplane.pid in out, '%s', out)
+    finally:
+        L.dataplane.send_signal(signal.SIGCONT)
+    lab.wait_until(lambda: L.ask_control('status')['table']['retired'] == 0, 5, 'memory that is given back')
+    equal(L.ask_control('status')['table']['stalled'], [], 'stalled readers')
+
+
+lab.main(L, settings, limits, zones_come_and_go, faults_change_nothing, what_needs_a_restart_is_named,
+         stalled_readers_are_named)
