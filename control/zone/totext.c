@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* totext.c - records in master-file form; see zonefile.h.
  *
- * RDATA is written by libknot.  Where its text would not be read back as the same
- * octets (RDATA that is well formed but that its text form cannot say, or a type
- * that the scanner has no text form of), the generic form of RFC 3597 section 5
- * stands instead: every candidate is read by the scanner before it is taken.
+ * RDATA is written by libknot, or by form_text where libknot has only the generic
+ * form (RFC 3597 section 5).  Where that text would not be read back as the same
+ * octets (RDATA that is well formed but that its text form cannot say), the generic
+ * form stands instead: every candidate is read as a zone file's reader does, by the
+ * scanner or else the fallback, before it is taken.
  */
 #include <errno.h>
 #include <libknot/rrset-dump.h>
@@ -13,6 +14,8 @@
 #include <string.h>
 
 #include "dataplane/answer/rrtype.h"
+#include "fallback.h"
+#include "form.h"
 #include "zonefile.h"
 
 /* Text being written. */
@@ -80,7 +83,7 @@ static bool put_generic(struct sink *s, const uint8_t *rdata, uint16_t len)
 	return true;
 }
 
-/* put_text - RDATA as libknot writes it; false when it cannot. */
+/* put_text - RDATA as libknot writes it, or form_text; false when neither can. */
 static bool put_text(struct sink *s, uint16_t type, const uint8_t *rdata, uint16_t len)
 {
 	static const knot_dump_style_t style = { .human_timestamp = true };
@@ -101,13 +104,31 @@ static bool put_text(struct sink *s, uint16_t type, const uint8_t *rdata, uint16
 		s->text[s->len] = '\0';
 		return false;
 	}
+	if (strncmp(s->text + s->len, "\\# ", 3) == 0) {
+		size_t form = form_text(s->text + s->len, s->size - s->len, type, rdata, len);
+
+		s->len += form;
+		return form > 0;
+	}
 	s->len += (size_t)n;
 	while (s->text[s->len - 1] == ' ' && s->text[s->len - 2] != '\\')
 		s->text[--s->len] = '\0'; /* libknot ends some types with a blank */
 	return true;
 }
 
-/* reads_back - does the scanner make the same type and RDATA of this text? */
+/* falls_back - does the fallback make the same type and RDATA of this text? */
+static bool falls_back(const struct sink *s, uint16_t type, const uint8_t *rdata, uint16_t len)
+{
+	static _Thread_local struct fallback f;
+	static const uint8_t root[] = { 0 };
+
+	f.origin = root;
+	f.owner_len = 0;
+	return !fallback_read(&f, s->text, s->len) && f.type == type && f.rdata_len == len &&
+	       memcmp(f.rdata, rdata, len) == 0;
+}
+
+/* reads_back - does the reader make the same type and RDATA of this text? */
 static bool reads_back(const struct sink *s, uint16_t type, const uint8_t *rdata, uint16_t len)
 {
 	/* 200 KiB, for each thread that comes here; it keeps nothing between calls. */
@@ -130,9 +151,10 @@ static bool reads_back(const struct sink *s, uint16_t type, const uint8_t *rdata
 	scanner.comma_list = false;
 	scanner.error.fatal = false;
 	zs_set_input_string(&scanner, s->text, s->len);
-	return zs_parse_record(&scanner) == 0 && scanner.state == ZS_STATE_DATA &&
-	       scanner.r_type == type && scanner.r_data_length == len &&
-	       memcmp(scanner.r_data, rdata, len) == 0;
+	if (zs_parse_record(&scanner) == 0 && scanner.state == ZS_STATE_DATA)
+		return scanner.r_type == type && scanner.r_data_length == len &&
+		       memcmp(scanner.r_data, rdata, len) == 0;
+	return falls_back(s, type, rdata, len);
 }
 
 int record_to_text(char *text, size_t size, const uint8_t *owner, uint16_t type,
@@ -160,7 +182,7 @@ int record_to_text(char *text, size_t size, const uint8_t *owner, uint16_t type,
 	if (put_generic(&s, rdata, rdata_len) && reads_back(&s, type, rdata, rdata_len))
 		return 0;
 
-	/* The scanner does not know this type's name. */
+	/* No type of this name can be data: a meta-type. */
 	s.len = type_at;
 	if (!put(&s, middle, (size_t)snprintf(middle, sizeof(middle), "TYPE%u ", type)) ||
 	    !put_generic(&s, rdata, rdata_len))

@@ -7,7 +7,8 @@
  * is the newline that ended the entry (or the line of the error): from there
  * entry_end, a small reader of quotes, comments and parentheses, finds which lines
  * the entry had and where the next begins.  Directives that the scanner refuses are
- * looked at there: $GENERATE, and an $ORIGIN that is relative.
+ * looked at there: $GENERATE, and an $ORIGIN that is relative.  Records that it refuses
+ * are read again by fallback.h.
  */
 #define XXH_INLINE_ALL
 #include "zonefile.h"
@@ -26,6 +27,7 @@
 #include <xxhash.h>
 
 #include "dataplane/answer/rrtype.h"
+#include "fallback.h"
 #include "generate.h"
 
 #define MESSAGE_MAX (PATH_MAX + 512)  /* octets of one report */
@@ -48,6 +50,7 @@ struct reading {
 	size_t file_cnt, file_cap;
 	bool no_include;       /* text from memory */
 	bool lines;            /* single records, each on a line */
+	struct fallback *fallback; /* NULL until a record asks for it */
 	bool stop;             /* no use in going on */
 	int error;             /* first -errno other than a fault of the text */
 	unsigned faults, warnings;
@@ -282,23 +285,25 @@ static uint64_t lines_count(const char *p, const char *at)
 	return cnt;
 }
 
-/* entry_read - go on after the entry, whatever the scanner thinks of it. */
-static void entry_read(struct source *src, const struct entry *e)
+/* scanner_go_on - at the newline `at`, in the state `start`, that before an entry. */
+static void scanner_go_on(zs_scanner_t *s, int start, const char *at)
 {
-	zs_scanner_t *s = src->scanner;
-
-	src->next = e->end + 1;
-	src->next_line = e->end_line + 1;
-
-	/* The scanner goes on at the newline, in the state before an entry. */
-	s->input.current = e->end;
-	s->cs = src->scanner_start;
+	s->input.current = at;
+	s->cs = start;
 	s->top = 0;
 	s->multiline = false;
 	s->long_string = false;
 	s->comma_list = false;
 	s->error.fatal = false;
 	s->state = ZS_STATE_NONE;
+}
+
+/* entry_read - go on after the entry, whatever the scanner thinks of it. */
+static void entry_read(struct source *src, const struct entry *e)
+{
+	src->next = e->end + 1;
+	src->next_line = e->end_line + 1;
+	scanner_go_on(src->scanner, src->scanner_start, e->end);
 }
 
 /* ---- records ---- */
@@ -407,7 +412,61 @@ static void source_record(struct source *src)
 		record_fault(src, s, line, cause);
 }
 
+/* fallback_record - read the record text[0..len), which the scanner s refused, and put
+ * it there as if it had not.  Returns NULL, or what is wrong, and *at is where; the
+ * owner for records behind it is then nobody's. */
+static const char *fallback_record(struct source *src, zs_scanner_t *s, const char *text,
+				   size_t len, const char **at)
+{
+	struct reading *r = src->r;
+	struct fallback *f = r->fallback;
+	struct name origin, owner;
+
+	if (!f)
+		f = r->fallback = malloc(sizeof(*f));
+	*at = text;
+	if (!f) {
+		no_memory(r);
+		return strerror(ENOMEM);
+	}
+	/* What a fault before has left in the scanner may be no name. */
+	if (name_from_wire(&origin, s->zone_origin, s->zone_origin_length) == 0)
+		return "no valid origin";
+	f->origin = s->zone_origin;
+	f->owner_len = name_from_wire(&owner, s->r_owner, s->r_owner_length);
+	memcpy(f->owner, s->r_owner, f->owner_len);
+
+	const char *cause = fallback_read(f, text, len);
+
+	if (cause) {
+		*at = f->word ? f->word : text + len;
+		return cause;
+	}
+	memcpy(s->r_owner, f->owner, f->owner_len);
+	s->r_owner_length = (uint32_t)f->owner_len;
+	s->r_class = CLASS_IN;
+	s->r_ttl = f->ttl_stated ? f->ttl : s->default_ttl;
+	s->r_type = f->type;
+	memcpy(s->r_data, f->rdata, f->rdata_len);
+	s->r_data_length = (uint32_t)f->rdata_len;
+	return NULL;
+}
+
 /* ---- $GENERATE ---- */
+
+/* generate_fallback - the scanner has refused a line that ends at its position. */
+static const char *generate_fallback(struct source *src, zs_scanner_t *s, uint64_t line)
+{
+	const char *end = s->input.current, *begin = end, *at;
+	const char *refused = zs_strerror(s->error.code);
+
+	while (begin > s->input.start && begin[-1] != '\n')
+		begin--;
+	if (fallback_record(src, s, begin, (size_t)(end - begin), &at))
+		return refused;
+	scanner_go_on(s, src->scanner_start, end);
+	return record_take(src, s, line);
+}
 
 /* generate_batch - read the lines of text, of which the first is number `first`
  * of g.  False after a fault. */
@@ -422,7 +481,7 @@ static bool generate_batch(struct source *src, const struct generate *g, uint32_
 		if (s->state == ZS_STATE_DATA)
 			cause = record_take(src, s, line);
 		else if (s->state == ZS_STATE_ERROR)
-			cause = zs_strerror(s->error.code);
+			cause = generate_fallback(src, s, line);
 		if (cause) {
 			uint32_t i = first + (uint32_t)s->line_counter - 1;
 
@@ -775,24 +834,12 @@ static bool word_in_head(const struct entry *e, const char *word)
 	}
 }
 
-/* error_tell - report the scanner's error in e, found in the line that ends at
- * `at`, with the word at which it stumbled. */
-static void error_tell(struct source *src, const struct entry *e, const char *at, uint64_t line)
+/* fault_near - report one with the word [p, end) at which a reader stumbled. */
+static void fault_near(struct source *src, uint64_t line, const char *cause, const char *p,
+		       const char *end)
 {
-	const zs_scanner_t *s = src->scanner;
-	const char *cause = zs_strerror(s->error.code), *p = at;
-	size_t rest = s->buffer_length; /* of the line from the error on, and a NUL */
 	char near[NEAR_MAX + 16] = "";
 
-	if (rest > 0 && rest - 1 <= (size_t)(at - e->begin))
-		p = at - (rest - 1);
-	p = word_begin(p == at && p > e->begin ? p - 1 : p, e->begin);
-
-	const char *end = word_end(p, at);
-
-	if (s->error.code == ZS_UNSUPPORTED_TYPE ||
-	    (s->error.code == ZS_BAD_NUMBER && (*p < '0' || *p > '9') && word_in_head(e, p)))
-		cause = "no known record type (and the class can only be IN)";
 	if (end > p) {
 		char *out = near + sprintf(near, " near \"");
 
@@ -801,6 +848,54 @@ static void error_tell(struct source *src, const struct entry *e, const char *at
 		strcpy(out, "\"");
 	}
 	fault(src->r, src->name, line, "%s%s", cause, near);
+}
+
+/* error_at - the word in e at which the scanner stumbled, in the line that ends at
+ * `at`. */
+static const char *error_at(const struct source *src, const struct entry *e, const char *at)
+{
+	size_t rest = src->scanner->buffer_length; /* of the line from the error on, and a NUL */
+	const char *p = at;
+
+	if (rest > 0 && rest - 1 <= (size_t)(at - e->begin))
+		p = at - (rest - 1);
+	return word_begin(p == at && p > e->begin ? p - 1 : p, e->begin);
+}
+
+/* error_tell - report the scanner's error in e, in the line that ends at `at`. */
+static void error_tell(struct source *src, const struct entry *e, const char *at, uint64_t line)
+{
+	const zs_scanner_t *s = src->scanner;
+	const char *p = error_at(src, e, at), *cause = zs_strerror(s->error.code);
+
+	if (s->error.code == ZS_UNSUPPORTED_TYPE ||
+	    (s->error.code == ZS_BAD_NUMBER && (*p < '0' || *p > '9') && word_in_head(e, p)))
+		cause = "no known record type (and the class can only be IN)";
+	fault_near(src, line, cause, p, word_end(p, at));
+}
+
+/* error_record - the scanner refuses a record, e, in the line that ends at `at`.  When
+ * the fallback refuses it too, the reader that came further tells why. */
+static void error_record(struct source *src, const struct entry *e, const char *at, uint64_t line)
+{
+	struct reading *r = src->r;
+	zs_scanner_t *s = src->scanner;
+	const char *where;
+	const char *cause = fallback_record(src, s, e->begin, (size_t)(e->end - e->begin), &where);
+
+	if (cause && !r->stop) {
+		if (where <= error_at(src, e, at))
+			error_tell(src, e, at, line);
+		else
+			fault_near(src, e->line + lines_count(e->begin, where), cause, where,
+				   r->fallback->word ? r->fallback->word_end : where);
+	} else if (!cause) {
+		if (r->lines && e->end_line != e->line)
+			fault(r, src->name, e->line, "a record must end on its line");
+		cause = record_take(src, s, e->line);
+		if (cause)
+			record_fault(src, s, e->line, cause);
+	}
 }
 
 /* entry_stuck - the first entry not yet read that the scanner cannot get out of (an
@@ -850,7 +945,9 @@ static void source_error(struct source *src)
 		e = entry_find(src, at);
 		if (e.begin[0] != '$')
 			origin_note(src);
-		if (entry_is(e.begin, end, "$GENERATE"))
+		if (e.begin[0] != '$')
+			error_record(src, &e, at, line);
+		else if (entry_is(e.begin, end, "$GENERATE"))
 			source_generate(src, &e);
 		else if (!entry_is(e.begin, end, "$ORIGIN") || !origin_read(src, e.begin))
 			error_tell(src, &e, at, line);
@@ -918,11 +1015,13 @@ static int reading_result(const struct reading *r)
 	return r->error ? r->error : r->faults ? -EINVAL : 0;
 }
 
-static void files_free(struct reading *r)
+/* reading_free - all but the records. */
+static void reading_free(struct reading *r)
 {
 	for (size_t i = 0; i < r->file_cnt; i++)
 		free(r->files[i]);
 	free(r->files);
+	free(r->fallback);
 }
 
 /* reading_end - check what was read; the result of all. */
@@ -936,7 +1035,7 @@ static int reading_end(struct reading *r)
 		rc = zone_check(r->rs, r->apex, r->report, r->arg, (const char *const *)r->files);
 	if (rc < 0)
 		records_free(r->rs);
-	files_free(r);
+	reading_free(r);
 	return rc;
 }
 
@@ -1014,6 +1113,6 @@ int zonefile_read_lines(struct records *rs, const struct name *apex, const char 
 	if (len > 0)
 		memcpy(src.text, text, len);
 	source_read(&src, apex->wire, apex->len, &default_ttl);
-	files_free(&r);
+	reading_free(&r);
 	return reading_result(&r);
 }

@@ -93,7 +93,7 @@ static const struct rrtype low_types[] = {
 	[100] = { "UINFO", NULL },
 	[101] = { "UID", NULL },
 	[102] = { "GID", NULL },
-	[103] = { "UNSPEC", NULL },
+	[103] = { "UNSPEC", F(RD_REST) },
 	[104] = { "NID", F(RD_16, RD_64) },
 	[105] = { "L32", F(RD_16, RD_32) },
 	[106] = { "L64", F(RD_16, RD_64) },
@@ -115,6 +115,8 @@ static const struct rrtype low_types[] = {
 	[260] = { "AMTRELAY", F(RD_8, RD_8, RD_GATEWAY) },
 	[261] = { "RESINFO", F(RD_STRINGS) },
 	[262] = { "WALLET", F(RD_STRINGS) },
+	[263] = { "CLA", F(RD_STRINGS) },
+	[264] = { "IPN", F(RD_64) },
 };
 
 #define LOW_CNT (sizeof(low_types) / sizeof(low_types[0]))

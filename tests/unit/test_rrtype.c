@@ -31,6 +31,8 @@ static const struct sample good[] = {
 	{ "NULL", R("anything"), true }, { "NULL", R(""), true },
 	{ "WKS", R("\1\2\3\4\6\100"), true }, { "WKS", R("\1\2\3\4\6"), true },
 	{ "PTR", R("\1a\0"), false },
+	{ "UNSPEC", R("x"), true }, { "CLA", R("\3TCP"), true },
+	{ "IPN", R("\0\0\0\0\0\0\0\1"), false },
 	{ "HINFO", R("\3PDP\4UNIX"), false }, { "HINFO", R("\0\0"), false },
 	{ "MINFO", R("\1a\0\1b\0"), false },
 	{ "MX", R("\0\12\2mx\0"), false },

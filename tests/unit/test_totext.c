@@ -290,7 +290,7 @@ Test(totext, every_type)
 
 Test(totext, unknown_types)
 {
-	static const uint16_t types[] = { 100, 103, 110, 263, 1000, 32767, 32770, 65280, 65534 };
+	static const uint16_t types[] = { 100, 103, 110, 265, 1000, 32767, 32770, 65280, 65534 };
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		for (unsigned n = 0; n < 20; n++) {
@@ -325,8 +325,7 @@ Test(totext, forms)
 	expect_text(TYPE_TXT, R("\3a\"b\0"), "a. 60 IN TXT \"a\\\"b\" \"\"");
 	expect_text(TYPE_SOA, R("\1a\0\1b\0\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5"),
 		    "a. 60 IN SOA a. b. 1 2 3 4 5");
-	/* The scanner's own names for types are the ones that stand in text. */
-	expect_text(TYPE_MB, R("\1x\0"), "a. 60 IN TYPE7 \\# 3 017800");
+	expect_text(TYPE_MB, R("\1x\0"), "a. 60 IN MB x.");
 	expect_text(65280, R(""), "a. 60 IN TYPE65280 \\# 0");
 	expect_text(65280, R("\1\377"), "a. 60 IN TYPE65280 \\# 2 01FF");
 	/* Well formed, but beyond the text form: an alpn with an empty list. */

@@ -130,7 +130,7 @@ static void expect_faults(const char *head, const struct fault_case *c)
 static const struct fault_case faults[] = {
 	/* Of the scanner: each with the line where it stands. */
 	{ "a A 1.2.3\n", "z:5: invalid IPv4 address near \"1.2.3\"\n" },
-	{ "a A\n", "z:5: invalid address character near \"A\"\n" },
+	{ "a A\n", "z:5: the record ends too early\n" },
 	{ "a A 1.2.3.4 5\n", "z:5: unexpected data near \"5\"\n" },
 	{ "a AAAA 1.2.3.4\n", "z:5: invalid IPv6 address near \"1.2.3.4\"\n" },
 	{ "a MX ns\n", "z:5: invalid number near \"ns\"\n" },
@@ -138,12 +138,12 @@ static const struct fault_case faults[] = {
 	{ "a CAA 0 iss\\256ue x\n", "z:5: number is bigger than 8 bits near \"iss\\256ue\"\n" },
 	{ "a DS 1 8 2 XYZ\n", "z:5: invalid hexadecimal character near \"XYZ\"\n" },
 	{ "a NSEC b FOO\n", "z:5: invalid bitmap near \"FOO\"\n" },
-	{ "a SVCB 1 . alpn=h2 alpn=h3\n", "z:5: duplicate parameter name near \"alpn=h3\"\n" },
+	{ "a SVCB 1 . alpn=h2 alpn=h3\n", "z:5: duplicate parameter name\n" },
 	{ "a RRSIG A 8 2 60 20301301000000 20200101000000 1 example. AQAB\n",
 	  "z:5: invalid date near \"20301301000000\"\n" },
 	{ "a 4294967296 A 1.2.3.4\n", "z:5: number is bigger than 32 bits near \"4294967296\"\n" },
 	{ "a 1w1x A 1.2.3.4\n", "z:5: invalid time unit near \"1w1x\"\n" },
-	{ "a!b A 1.2.3.4\n", "z:5: invalid domain name character near \"a!b\"\n" },
+	{ "a\002b A 1.2.3.4\n", "z:5: invalid domain name character near \"a?b\"\n" },
 	{ X63 "x A 1.2.3.4\n", "z:5: maximal domain name label length has exceeded near \""
 	  X10 X10 X10 X10 "\"\n" },
 	{ X63 "." X63 "." X63 "." X63 " A 1.2.3.4\n",
@@ -172,20 +172,19 @@ static const struct fault_case faults[] = {
 	/* Generic RDATA (RFC 3597): the scanner takes any for a known type, we do not. */
 	{ "a A \\# 3 010203\n", "z:5: A: RDATA is too short\n" },
 	{ "a NS \\# 2 C000\n", "z:5: NS: name is compressed or has a label over 63 octets\n" },
-	{ "a TYPE65280 \\# 2 01\n", "z:5: the rdata length statement is incorrect near \"01\"\n" },
+	{ "a TYPE65280 \\# 2 01\n", "z:5: the RDATA is not as long as it is said to be\n" },
 	{ "a TYPE65280 \\# 1 0g\n", "z:5: invalid hexadecimal character near \"0g\"\n" },
 	{ "a TYPE65280 abc\n", "z:5: unable to process text form for this type near \"abc\"\n" },
 
 	/* Going on behind a fault: after its entry, however many lines that has. */
-	{ "a TXT \"unclosed\nb A x\n", "z:5: invalid text character near \"\"unclosed\"\n"
+	{ "a TXT \"unclosed\nb A x\n", "z:5: a quote is not closed near \"unclosed\"\n"
 	  "z:6: invalid address character near \"x\"\n" },
 	{ "a TXT )\nb A x\n", "z:5: too many right parentheses near \")\"\n"
 	  "z:6: invalid address character near \"x\"\n" },
-	{ "a TXT ( x ( y )\n )\nb A x\n", "z:5: too many left parentheses near \"(\"\n"
-	  "z:7: invalid address character near \"x\"\n" },
-	{ "a MX ( 10 bad!name ) ; c\nb A x\n", "z:5: invalid domain name character near \"bad!name\"\n"
+	{ "a TXT ( x ( y )\n )\nb A x\n", "z:7: invalid address character near \"x\"\n" },
+	{ "a MX ( 10 bad..name ) ; c\nb A x\n", "z:5: invalid domain name character near \"bad..name\"\n"
 	  "z:6: invalid address character near \"x\"\n" },
-	{ "a MX ( 10\n ; )\n bad!name\n)\nb A x\n", "z:7: invalid domain name character near \"bad!name\"\n"
+	{ "a MX ( 10\n ; )\n bad..name\n)\nb A x\n", "z:7: invalid domain name character near \"bad..name\"\n"
 	  "z:9: invalid address character near \"x\"\n" },
 	{ "a TXT ( \"x\n y\" )\nb A x\n", "z:7: invalid address character near \"x\"\n" },
 	{ "a\\\nb A 1.2.3.4\nb A x\n", "z:7: invalid address character near \"x\"\n" },
@@ -278,7 +277,7 @@ static const struct fault_case bare_faults[] = {
 	  "z: no NS record at the apex, example.\n" },
 	{ "\n@ 5 SOA ns h ( 1\n 2 3 4 5 )\n", "z:2: no NS record at the apex, example.\n" },
 	{ "@ 5 NS ns\n", "z: no SOA record at the apex, example.\n" },
-	{ " A 1.2.3.4\n", "z:1: previous owner is invalid\n" },
+	{ " A 1.2.3.4\n", "z:1: no owner: none stated here or before near \"A\"\n" },
 	{ "@ NS ns\n", "z:1: no TTL: none stated here or before, and no $TTL\n" },
 	{ "a A 1.2.3.4\n$TTL 5\n", "z:1: no TTL: none stated here or before, and no $TTL\n" },
 };
