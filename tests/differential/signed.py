@@ -185,7 +185,7 @@ def sign(folder, apex, records, arguments):
     source, out = os.path.join(folder, 'source'), os.path.join(folder, 'signed')
     with open(source, 'w') as f:
         f.write(head + records + re.sub(r'^;.*\n', '', key, flags=re.M))
-    run('dnssec-signzone', '-q', '-z', '-P', '-S', '-K', folder, '-o', apex, '-O', 'full', '-f', out, *arguments, source)
+    run('dnssec-signzone', '-d', folder, '-q', '-z', '-P', '-S', '-K', folder, '-o', apex, '-O', 'full', '-f', out, *arguments, source)
     return re.sub(r'^;.*\n', '', open(out).read(), flags=re.M), re.search(r'DNSKEY (.*)', key)[1]
 
 
