@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* micro.c - what each step from query to answer costs, alone.
  *
- *     micro [-n NAMES] [-s SEED] [-r ROUNDS] [-i]
+ *     micro [-n NAMES] [-s SEED] [-r ROUNDS] [-d nsec|nsec3] [-i]
  *
  * Makes a zone of NAMES hosts and as many delegations, then runs each step over
  * a fixed, random sequence of questions, ROUNDS times, and prints the median, least and
  * greatest nanoseconds for one operation.  With -i, under callgrind, each step runs once and
- * its instructions are dumped under its name (bench/instructions does that).
+ * its instructions are dumped under its name (bench/instructions does that).  With -d the
+ * zone is signed (by no key), with NSEC or NSEC3, and all questions have DO set.
  *
  * Setting and seed are printed: the same seed asks the same questions.
  */
@@ -20,6 +21,7 @@
 #include "dataplane/answer/answer.h"
 #include "dataplane/answer/db_protocol.h"
 #include "dataplane/answer/find.h"
+#include "dataplane/answer/nsec3.h"
 #include "dataplane/answer/rrtype.h"
 #include "dataplane/answer/wire.h"
 
@@ -41,6 +43,7 @@ static struct message *asked[KINDS];
 static struct reader reader;
 static unsigned rounds = 5;
 static bool instructions;
+static enum { UNSIGNED, NSEC, NSEC3 } denial;
 static uint64_t sink; /* what keeps the compiler from dropping work */
 
 static void die(const char *what)
@@ -66,6 +69,79 @@ static void add_name(struct records *rs, const char *owner, uint16_t type, const
 	if (name_from_text(&n, target))
 		die(target);
 	add(rs, owner, type, n.wire, n.len);
+}
+
+/* A signature's RDATA as ECDSA P-256 has it, under no key. */
+static void sign(struct records *rs, const uint8_t *owner, uint16_t type)
+{
+	uint8_t rdata[18 + 9 + 64] = { 0, 0, 13, (uint8_t)name_wire_labels(owner) };
+
+	wire_write16(rdata, type);
+	memcpy(rdata + 18, "\7example", 9);
+	if (records_add(rs, owner, TYPE_RRSIG, 3600, rdata, sizeof(rdata), 0, 0))
+		die("out of memory");
+}
+
+static void add_proof(struct records *rs, const uint8_t *owner, const uint8_t *next, size_t len)
+{
+	static const uint8_t types[] = { 0, 6, 0x40, 0, 0, 0, 0, 3 }; /* A RRSIG NSEC */
+	uint8_t rdata[NAME_MAX_LEN + sizeof(types)];
+
+	memcpy(rdata, next, len);
+	memcpy(rdata + len, types, sizeof(types));
+	if (records_add(rs, owner, denial == NSEC ? TYPE_NSEC : TYPE_NSEC3, 60, rdata,
+			(uint16_t)(len + sizeof(types)), 0, 0))
+		die("out of memory");
+	sign(rs, owner, denial == NSEC ? TYPE_NSEC : TYPE_NSEC3);
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	return memcmp(a, b, NSEC3_HASH);
+}
+
+/* Sign what is the zone's own, and add the proofs of what is not there. */
+static void add_dnssec(struct records *rs)
+{
+	static const struct nsec3_chain chain = { 0 };
+	const uint8_t **owner = calloc(rs->cnt + 1, sizeof(*owner));
+	uint8_t (*hash)[NSEC3_HASH] = calloc(2 * rs->cnt + 1, NSEC3_HASH);
+	size_t cnt = rs->cnt, owners = 0, hashes = 0;
+
+	if (!owner || !hash)
+		die("out of memory");
+	for (size_t i = 0; i < cnt; i++) {
+		const uint8_t *name = rs->rr[i].owner;
+
+		if (name_wire_labels(name) == 3 && !name_is_wildcard(name))
+			continue; /* glue */
+		if (rs->rr[i].type != TYPE_NS || name_wire_labels(name) == 1)
+			sign(rs, name, rs->rr[i].type);
+		if (owners && owner[owners - 1] == name)
+			continue;
+		owner[owners++] = name;
+		nsec3_hash(&chain, name, name_wire_len(name), hash[hashes++]);
+		if (name_is_wildcard(name)) /* and the empty non-terminal above it */
+			nsec3_hash(&chain, name + 2, name_wire_len(name) - 2, hash[hashes++]);
+	}
+	if (denial == NSEC) {
+		owner[owners] = owner[0];
+		for (size_t i = 0; i < owners; i++)
+			add_proof(rs, owner[i], owner[i + 1], name_wire_len(owner[i + 1]));
+	} else {
+		qsort(hash, hashes, NSEC3_HASH, by_hash);
+		add(rs, "example.", TYPE_NSEC3PARAM, (const uint8_t[]){ 1, 0, 0, 0, 0 }, 5);
+		for (size_t i = 0; i < hashes; i++) {
+			uint8_t name[1 + NSEC3_LABEL + 9], next[6 + NSEC3_HASH] = { 1, 0, 0, 0, 0, NSEC3_HASH };
+
+			nsec3_encode(name, hash[i]);
+			memcpy(name + 1 + NSEC3_LABEL, "\7example", 9);
+			memcpy(next + 6, hash[(i + 1) % hashes], NSEC3_HASH);
+			add_proof(rs, name, next, sizeof(next));
+		}
+	}
+	free(owner);
+	free(hash);
 }
 
 static void make_zone(struct db *db, unsigned names)
@@ -100,6 +176,11 @@ static void make_zone(struct db *db, unsigned names)
 	name_from_text(&apex, "example.");
 	if (records_sort(&rs))
 		die("out of memory");
+	if (denial) {
+		add_dnssec(&rs);
+		if (records_sort(&rs))
+			die("out of memory");
+	}
 	struct txn *t = db_begin(db);
 
 	if (txn_zone_put(t, &apex, &rs) || txn_commit(t, &version))
@@ -109,7 +190,7 @@ static void make_zone(struct db *db, unsigned names)
 
 static void question(struct message *m, const char *qname, bool edns)
 {
-	static const uint8_t opt[11] = { 0, 0, TYPE_OPT, 4, 208 };
+	const uint8_t opt[11] = { 0, 0, TYPE_OPT, 4, 208, 0, 0, denial ? 0x80 : 0 };
 	struct name n;
 
 	if (name_from_text(&n, qname))
@@ -117,6 +198,7 @@ static void question(struct message *m, const char *qname, bool edns)
 	memset(m, 0, sizeof(*m));
 	m->octets[2] = 1;
 	m->octets[5] = 1;
+	edns |= denial != UNSIGNED;
 	m->octets[11] = edns;
 	memcpy(m->octets + 12, n.wire, n.len);
 	m->len = (uint16_t)(12 + n.len);
@@ -267,13 +349,14 @@ int main(int argc, char **argv)
 	unsigned names = 100000, seed = 1, slot = 0;
 	struct db *db;
 
-	for (int c; (c = getopt(argc, argv, "n:s:r:i")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "n:s:r:d:i")) != -1;) {
 		switch (c) {
 		case 'n': names = (unsigned)atoi(optarg); break;
 		case 's': seed = (unsigned)atoi(optarg); break;
 		case 'r': rounds = (unsigned)atoi(optarg); break;
+		case 'd': denial = !strcmp(optarg, "nsec") ? NSEC : !strcmp(optarg, "nsec3") ? NSEC3 : UNSIGNED; break;
 		case 'i': instructions = true; break;
-		default: die("usage: micro [-n NAMES] [-s SEED] [-r ROUNDS] [-i]");
+		default: die("usage: micro [-n NAMES] [-s SEED] [-r ROUNDS] [-d nsec|nsec3] [-i]");
 		}
 	}
 	if (names < 100 || rounds < 1 || rounds > 100)
@@ -293,8 +376,9 @@ int main(int argc, char **argv)
 	reader_init(&reader, db_map(db), &db_status(db)->slot[slot]);
 	reader_online(&reader);
 	reader_begin(&reader);
-	printf("%u hosts and %u delegations, seed %u, %s pages, %u questions of each kind, "
-	       "%u rounds\n", names, names, seed, u.huge ? "2 MiB" : "4 KiB", QUESTIONS, rounds);
+	printf("%u hosts and %u delegations%s, seed %u, %s pages, %u questions of each kind, "
+	       "%u rounds\n", names, names, denial == NSEC ? ", NSEC and DO" :
+	       denial ? ", NSEC3 and DO" : "", seed, u.huge ? "2 MiB" : "4 KiB", QUESTIONS, rounds);
 	printf("made in %.2f s, %.1f MiB in the arena\n", (made - start) / 1e9,
 	       (double)u.used / (1 << 20));
 	if (!instructions)

@@ -12,10 +12,34 @@ static inline uint64_t denial_hash_key(const uint8_t *hash)
 	return (uint64_t)wire_read32(hash) << 32 | wire_read32(hash + 4);
 }
 
+/* denial_label_key - the same of one label alone, as it is when it is long or the only one,
+ * and has no octets 0 and 1; else 0. */
+static inline uint64_t denial_label_key(const uint8_t *label)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	unsigned n = label[0] < 8 ? label[0] : 8;
+	uint64_t key = 0, high;
+
+	for (unsigned i = 1; i <= n; i++)
+		key = key << 8 | label[i];
+	/* Octets behind a short label count as 2: is any below that? */
+	high = n < 8 ? key | ones << 1 << 8 * n : key;
+	if ((high - 2 * ones) & ~high & ones << 7)
+		return 0;
+	return key << (64 - 8 * n);
+}
+
 /* denial_name_key - of a folded name of `labels` labels (127 at most) beyond the apex's: the
  * first eight octets of what name_key writes for them. */
 static inline uint64_t denial_name_key(const uint8_t *wire, unsigned labels)
 {
+	if (labels == 1) {
+		uint64_t alone = denial_label_key(wire);
+
+		if (alone)
+			return alone;
+	}
+
 	const uint8_t *label[NAME_MAX_LABELS];
 	uint64_t key = 0;
 	int shift = 64; /* bits of the key that are left */

@@ -11,7 +11,11 @@
 /* Tree nodes of a kind have one size, so that churn reuses their memory exactly: 256
  * octets, or 512 where keys stand beside the references. */
 #define NODE_SIZE 256
+#define LEAF_MAX 60
+#define INNER_MAX 30
 #define KEYED_SIZE 512
+#define KEYED_LEAF_MAX 41
+#define KEYED_INNER_MAX 31
 
 struct tree_node {
 	uint64_t version;     /* the transaction that may still change it */
@@ -26,6 +30,9 @@ struct tree_node {
 };
 
 static_assert(sizeof(struct tree_node) == 16, "keys are aligned");
+static_assert(16 + LEAF_MAX * 4 <= NODE_SIZE && 16 + INNER_MAX * 8 <= NODE_SIZE &&
+	      16 + KEYED_LEAF_MAX * 12 <= KEYED_SIZE && 16 + KEYED_INNER_MAX * 16 <= KEYED_SIZE,
+	      "entries fit");
 
 /* An entry that is searched for or put; the key counts in keyed trees only. */
 struct entry {
@@ -50,9 +57,9 @@ static unsigned size_of(const struct tree_node *t)
 
 static unsigned capacity(const struct tree_node *t)
 {
-	unsigned entry = (t->keyed ? sizeof(uint64_t) : 0) + sizeof(ref) * (t->level ? 2 : 1);
-
-	return (size_of(t) - (unsigned)sizeof(*t)) / entry;
+	if (t->keyed)
+		return t->level ? KEYED_INNER_MAX : KEYED_LEAF_MAX;
+	return t->level ? INNER_MAX : LEAF_MAX;
 }
 
 static uint64_t *prefixes(const struct tree_node *t)
@@ -121,6 +128,44 @@ ref tree_find(const uint8_t *base, ref root, const uint8_t *name)
 	return equal ? items(t)[i] : 0;
 }
 
+/* Of `cnt` rising keys, how many are at or below `key`?  Without branches that depend on
+ * the keys. */
+static inline unsigned count_up_to(const uint64_t *key_of, unsigned cnt, uint64_t key)
+{
+	const uint64_t *at = key_of;
+
+	while (cnt > 1) {
+		unsigned half = cnt / 2;
+
+		at += at[half - 1] <= key ? half : 0;
+		cnt -= half;
+	}
+	return (unsigned)(at - key_of) + (cnt && *at <= key);
+}
+
+/* Of the entries before `end`, those whose key is the same as that of `what` are told apart by
+ * cmp: how many entries are at or before it? */
+static unsigned count_equal(const uint8_t *base, const struct tree_node *t, unsigned end,
+			    tree_cmp cmp, const void *what, bool *equal)
+{
+	const uint64_t *prefix = prefixes(t);
+	unsigned lo = end - 1, hi = end;
+
+	while (lo > 0 && prefix[lo - 1] == prefix[end - 1])
+		lo--;
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+		int c = cmp(arena_at(base, keys(t)[mid]), what);
+
+		*equal |= c == 0;
+		if (c <= 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
 ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const void *what,
 	       bool *equal)
 {
@@ -128,33 +173,15 @@ ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const 
 	while (root) {
 		const struct tree_node *t = tn(base, root);
 		const uint64_t *prefix = (const uint64_t *)t->body;
-		unsigned lo = 0, n = t->cnt; /* entries before lo are at or before `what` */
+		unsigned n = count_up_to(prefix, t->cnt, key);
 
-		while (n > 0) {
-			unsigned half = (n + 1) / 2, mid = lo + half - 1;
-
-			if (prefix[mid] < key) {
-				lo += half;
-				n -= half;
-			} else if (prefix[mid] > key) {
-				n = half - 1;
-			} else {
-				int c = cmp(arena_at(base, keys(t)[mid]), what);
-
-				*equal |= c == 0;
-				if (c <= 0) {
-					lo += half;
-					n -= half;
-				} else {
-					n = half - 1;
-				}
-			}
-		}
-		if (lo == 0)
+		if (n && prefix[n - 1] == key)
+			n = count_equal(base, t, n, cmp, what, equal);
+		if (n == 0)
 			return 0;
 		if (t->level == 0)
-			return items(t)[lo - 1];
-		root = items(t)[lo - 1];
+			return t->body[2 * KEYED_LEAF_MAX + n - 1];
+		root = t->body[2 * KEYED_INNER_MAX + n - 1];
 	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/zone/dnssec_check.h"
 #include "control/zone/zonefile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -35,6 +36,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	check(rs.sorted && zone_check(&rs, &apex, count, &octets, NULL) == 0);
+
+	/* Denial records as they come: told of, or good. */
+	octets = 0;
+	check((dnssec_check(&rs, &apex, 10, false, count, &octets, NULL) == 0) == (octets == 0));
 
 	/* A zone of a hundred thousand records comes from one $GENERATE: not all again. */
 	size_t cnt = rs.cnt < 64 ? rs.cnt : 64;
