@@ -59,19 +59,6 @@ const char *const protocol_counter[CNT_COUNT] = {
 	[CNT_TCP_TIMEOUT] = "tcp-timed-out",
 };
 
-const char *protocol_rcode(unsigned rcode)
-{
-	/* RFC 6895 section 2.3; 16 is BADVERS outside TSIG (RFC 6891). */
-	static const char *const name[STATUS_RCODES] = {
-		"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
-		"YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "DSOTYPENI",
-		"RCODE12", "RCODE13", "RCODE14", "RCODE15", "BADVERS", "BADKEY",
-		"BADTIME", "BADMODE", "BADNAME", "BADALG", "BADTRUNC", "BADCOOKIE",
-	};
-
-	return name[rcode];
-}
-
 const char *protocol_command_name(enum protocol_command command)
 {
 	return commands[command].name;

@@ -97,7 +97,7 @@
  *      Without a dataplane: {"attached": false, "pid": null, "workers": []}.
  *
  * The result of stats (all counted since the process behind it started; names are
- * those of protocol_counter and protocol_rcode below and of steer_reason_name):
+ * those of protocol_counter below, of rcode_name and of steer_reason_name):
  *
  *      {"workers": [{"name": "worker 0", "counters": {"received": 1, ...},
  *                    "rcodes": {"NOERROR": 1, ...}}],
@@ -224,10 +224,6 @@ json_t *protocol_text(const char *text);
 
 /* protocol_counter - names of what workers count. */
 extern const char *const protocol_counter[CNT_COUNT];
-
-/* protocol_rcode - "NOERROR", ... (RFC 6895 section 2.3), "RCODE12" where none has
- * been assigned.  rcode below STATUS_RCODES. */
-const char *protocol_rcode(unsigned rcode);
 
 /* Cutting a stream into lines. */
 struct lines {

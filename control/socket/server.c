@@ -10,6 +10,7 @@
 #include "control/socket/protocol.h"
 #include "control/socket/reading.h"
 #include "control/unix.h"
+#include "dataplane/answer/rrtype.h"
 #include "dataplane/common/log.h"
 
 #define CLIENTS_MAX 64        /* programs of the operator's; more are closed at once */
@@ -815,7 +816,7 @@ static void show_status(struct client *c)
 static json_t *slot_stats(const struct status_slot *slot)
 {
 	json_t *o = json_object(), *counters = json_object(), *rcodes = json_object();
-	char name[sizeof(slot->name) + 1] = "";
+	char name[sizeof(slot->name) + 1] = "", rcode[16];
 
 	memcpy(name, slot->name, sizeof(slot->name));
 	json_object_set_new(o, "name", protocol_text(name));
@@ -826,7 +827,7 @@ static json_t *slot_stats(const struct status_slot *slot)
 		uint64_t n = atomic_load_explicit(&slot->rcode[i], memory_order_relaxed);
 
 		if (n > 0)
-			set_uint(rcodes, protocol_rcode(i), n);
+			set_uint(rcodes, rcode_name(rcode, (uint16_t)i), n);
 	}
 	json_object_set_new(o, "counters", counters);
 	json_object_set_new(o, "rcodes", rcodes);

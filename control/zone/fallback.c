@@ -3,6 +3,7 @@
 #include "fallback.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -797,6 +798,19 @@ static bool generic_read(struct fallback *f)
 	       fallback_fault(f, "the RDATA is not as long as it is said to be");
 }
 
+/* class_of - the class that the word is, or a negative number. */
+static int class_of(const struct fallback *f)
+{
+	char word[WORD_MAX];
+	size_t len = (size_t)(f->word_end - f->word);
+
+	if (len >= sizeof(word) || memchr(f->word, '\0', len))
+		return -EINVAL;
+	memcpy(word, f->word, len);
+	word[len] = '\0';
+	return class_from_name(word);
+}
+
 /* head_read - TTL and class, either first, both optional (RFC 1035 5.1), and the type. */
 static bool head_read(struct fallback *f)
 {
@@ -805,7 +819,7 @@ static bool head_read(struct fallback *f)
 	for (;;) {
 		if (!fallback_wanted(f))
 			return false;
-		if (!class_stated && (word_is(f, "IN") || word_is(f, "CLASS1"))) {
+		if (!class_stated && class_of(f) == CLASS_IN) {
 			class_stated = true;
 			if (!fallback_word(f))
 				return false;

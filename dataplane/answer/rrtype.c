@@ -162,6 +162,23 @@ char *rrtype_name(char *buf, uint16_t type)
 	return buf;
 }
 
+/* number_from_name - the number behind a prefix such as "TYPE", any case: one to five
+ * digits, at most 65535 (RFC 3597 section 5); or -EINVAL. */
+static int number_from_name(const char *text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+	int number = 0;
+
+	if (strncasecmp(text, prefix, len) != 0 || text[len] == '\0' || strlen(text) > len + 5)
+		return -EINVAL;
+	for (const char *c = text + len; *c != '\0'; c++) {
+		if (*c < '0' || *c > '9')
+			return -EINVAL;
+		number = number * 10 + (*c - '0');
+	}
+	return number <= 65535 ? number : -EINVAL;
+}
+
 int rrtype_from_name(const char *text)
 {
 	for (size_t i = 0; i < LOW_CNT; i++)
@@ -170,17 +187,50 @@ int rrtype_from_name(const char *text)
 	for (size_t i = 0; i < HIGH_CNT; i++)
 		if (strcasecmp(text, high_types[i].name) == 0)
 			return TYPE_TA + (int)i;
+	return number_from_name(text, "TYPE");
+}
 
-	if (strncasecmp(text, "TYPE", 4) != 0 || text[4] == '\0' || strlen(text) > 9)
-		return -EINVAL;
-	int number = 0;
+/* ---- classes, opcodes, rcodes ---- */
 
-	for (const char *c = text + 4; *c != '\0'; c++) {
-		if (*c < '0' || *c > '9')
-			return -EINVAL;
-		number = number * 10 + (*c - '0');
-	}
-	return number <= 65535 ? number : -EINVAL;
+/* name_of_number - that of a table, or prefix and number. */
+static char *name_of_number(char *buf, const char *const *names, size_t cnt, const char *prefix,
+			    uint16_t number)
+{
+	if (number < cnt && names[number])
+		snprintf(buf, 16, "%s", names[number]);
+	else
+		snprintf(buf, 16, "%s%u", prefix, number);
+	return buf;
+}
+
+/* IANA "DNS CLASSes" (RFC 6895 section 3.2). */
+static const char *const classes[] = {
+	[CLASS_IN] = "IN", [CLASS_CH] = "CH", [CLASS_HS] = "HS",
+	[CLASS_NONE] = "NONE", [CLASS_ANY] = "ANY",
+};
+
+#define CLASS_CNT (sizeof(classes) / sizeof(classes[0]))
+
+char *class_name(char *buf, uint16_t number)
+{
+	return name_of_number(buf, classes, CLASS_CNT, "CLASS", number);
+}
+
+int class_from_name(const char *text)
+{
+	for (size_t i = 0; i < CLASS_CNT; i++)
+		if (classes[i] && strcasecmp(text, classes[i]) == 0)
+			return (int)i;
+	return number_from_name(text, "CLASS");
+}
+
+char *opcode_name(char *buf, uint8_t opcode)
+{
+	static const char *const names[] = {
+		"QUERY", "IQUERY", "STATUS", [4] = "NOTIFY", "UPDATE", "DSO",
+	};
+
+	return name_of_number(buf, names, sizeof(names) / sizeof(names[0]), "OPCODE", opcode);
 }
 
 char *rcode_name(char *buf, uint16_t rcode)
@@ -192,11 +242,7 @@ char *rcode_name(char *buf, uint16_t rcode)
 		"BADTRUNC", "BADCOOKIE",
 	};
 
-	if (rcode < sizeof(names) / sizeof(names[0]) && names[rcode])
-		snprintf(buf, 16, "%s", names[rcode]);
-	else
-		snprintf(buf, 16, "RCODE%u", rcode);
-	return buf;
+	return name_of_number(buf, names, sizeof(names) / sizeof(names[0]), "RCODE", rcode);
 }
 
 /* ---- RDATA: one function for each shape that is more than a length ----

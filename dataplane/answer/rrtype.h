@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* rrtype.h - what Pollux knows of each RR type: mnemonic, and the fields of its
- * RDATA, so that RDATA can be checked, compared, and its names found.
+/* rrtype.h - the registry (RFC 6895, IANA "Domain Name System (DNS) Parameters"):
+ * names of RR types, classes, opcodes and rcodes, which types are never data, and the
+ * fields of each type's RDATA, so that RDATA can be checked, compared, and its names
+ * found.  Logs, statistics, polluxctl and the zone reader have their names from here.
  *
  * A type that is not in the table is data of unknown shape (RFC 3597) and any
  * RDATA is right for it.  Constant tables only: any thread may call it.
@@ -23,7 +25,7 @@ enum { /* the types that code names (RFC 1035 and the IANA registry) */
 	TYPE_ANY = 255,
 };
 
-enum { CLASS_IN = 1, CLASS_CH = 3, CLASS_NONE = 254, CLASS_ANY = 255 };
+enum { CLASS_IN = 1, CLASS_CH = 3, CLASS_HS = 4, CLASS_NONE = 254, CLASS_ANY = 255 };
 
 enum { /* rcodes (RFC 6895 section 2.3) */
 	RCODE_NOERROR = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2,
@@ -73,7 +75,17 @@ char *rrtype_name(char *buf, uint16_t type);
 /* rrtype_from_name - number of a mnemonic or TYPEn, any case; -EINVAL if none. */
 int rrtype_from_name(const char *text);
 
-/* rcode_name - mnemonic of an (extended) rcode, or RCODEn, in buf[16]. */
+/* class_name - mnemonic, or CLASSn (RFC 3597 section 5), in buf[16].  Returns buf. */
+char *class_name(char *buf, uint16_t number);
+
+/* class_from_name - number of a mnemonic or CLASSn, any case; -EINVAL if none. */
+int class_from_name(const char *text);
+
+/* opcode_name - mnemonic of an opcode (RFC 6895 section 2.2), or OPCODEn, in buf[16]. */
+char *opcode_name(char *buf, uint8_t opcode);
+
+/* rcode_name - mnemonic of an (extended) rcode, or RCODEn, in buf[16].  16 is BADVERS:
+ * BADSIG only stands in TSIG (RFC 6895 section 2.3). */
 char *rcode_name(char *buf, uint16_t rcode);
 
 /* rdata_check - is rdata[0..len) well formed for its type?  Returns NULL, or a

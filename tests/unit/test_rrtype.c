@@ -193,6 +193,46 @@ Test(rrtype, meta)
 		cr_assert_not(rrtype_is_meta(data[i]));
 }
 
+/* Types that are assigned and those of private use are data, whatever their number
+ * (RFC 6895 section 3.1); class and type share no names. */
+Test(rrtype, private_use_is_data)
+{
+	for (unsigned type = 256; type < 65535; type++)
+		cr_assert_not(rrtype_is_meta((uint16_t)type), "%u", type);
+	cr_assert_null(rdata_check(65280, (const uint8_t *)"x", 1));
+}
+
+Test(rrtype, classes)
+{
+	char buf[16];
+
+	for (int number = 0; number <= 65535; number++) {
+		class_name(buf, (uint16_t)number);
+		cr_assert_eq(class_from_name(buf), number, "%s", buf);
+		snprintf(buf, sizeof(buf), "class%d", number);
+		cr_assert_eq(class_from_name(buf), number);
+	}
+	cr_assert_str_eq(class_name(buf, 1), "IN");
+	cr_assert_str_eq(class_name(buf, 32), "CLASS32");
+	cr_assert_str_eq(class_name(buf, 254), "NONE");
+	cr_assert_eq(class_from_name("ch"), CLASS_CH);
+	cr_assert_eq(class_from_name("INN"), -EINVAL);
+	cr_assert_eq(class_from_name("CLASS65536"), -EINVAL);
+	cr_assert_eq(class_from_name("TYPE1"), -EINVAL);
+}
+
+Test(rrtype, opcodes)
+{
+	char buf[16];
+
+	cr_assert_str_eq(opcode_name(buf, OPCODE_QUERY), "QUERY");
+	cr_assert_str_eq(opcode_name(buf, OPCODE_NOTIFY), "NOTIFY");
+	cr_assert_str_eq(opcode_name(buf, OPCODE_UPDATE), "UPDATE");
+	cr_assert_str_eq(opcode_name(buf, 6), "DSO");
+	cr_assert_str_eq(opcode_name(buf, 3), "OPCODE3");
+	cr_assert_str_eq(opcode_name(buf, 15), "OPCODE15");
+}
+
 Test(rrtype, rcodes)
 {
 	char buf[16];
