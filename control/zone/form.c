@@ -166,11 +166,12 @@ int form_param(const char *word)
 	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
 		if (strcmp(params[i], word) == 0)
 			return (int)i;
-	size_t digits = strspn(word + (strncmp(word, "key", 3) == 0 ? 3 : 0), "0123456789");
+	if (strncmp(word, "key", 3) != 0)
+		return -1;
+	size_t digits = strspn(word + 3, "0123456789");
 
 	/* keyN has no leading zero, and key65535 is reserved (RFC 9460 14.3.2). */
-	if (strncmp(word, "key", 3) != 0 || digits == 0 || digits > 5 || word[3 + digits] != '\0' ||
-	    (word[3] == '0' && digits > 1))
+	if (digits == 0 || digits > 5 || word[3 + digits] != '\0' || (word[3] == '0' && digits > 1))
 		return -1;
 	long number = strtol(word + 3, NULL, 10);
 
