@@ -18,6 +18,7 @@ struct change {
 	ref tree;                /* staged */
 	struct ref_list touched; /* nodes, old or new, of all names that were staged */
 	struct records rs;       /* of the name that changes */
+	const struct node *parent; /* found last by parent_node; NULL: none */
 };
 
 static const struct node *staged(const struct change *c, const uint8_t *name)
@@ -87,30 +88,53 @@ static int retire_fresh(struct change *c, const struct node *n)
 		stage_retire(&c->t->stage, ref_to(c->t->db, n)) : 0;
 }
 
-/* Stage the node of a name, whose parent is staged, from all its records. */
-static int stage_name(struct change *c, const uint8_t *name, const struct record *rr, size_t rr_cnt)
+/* The staged node above a name that is not the apex, or NULL: mostly the same for
+ * many names in a row. */
+static const struct node *parent_node(struct change *c, const uint8_t *name)
+{
+	const uint8_t *above = parent_of(name);
+	size_t len = name_wire_len(above);
+
+	if (!c->parent || c->parent->name_len != len || memcmp(c->parent->name, above, len) != 0)
+		c->parent = staged(c, above);
+	return c->parent;
+}
+
+/* Stage the node of a name, whose parent is staged, from all its records; n is its staged
+ * node so far, or NULL. */
+static int stage_name(struct change *c, const uint8_t *name, const struct node *n,
+		      uint16_t wildcard, const struct record *rr, size_t rr_cnt)
 {
 	struct node_source src = { .owner = name, .rr = rr, .rr_cnt = rr_cnt };
-	const struct node *n = staged(c, name), *parent = NULL;
-	uint8_t wildcard[2 + NAME_MAX_LEN] = { 1, '*' };
+	const struct node *parent = NULL;
 	ref standing = n ? ref_to(c->t->db, n) : 0, r;
 
 	if (!is_apex(c, name))
-		parent = staged(c, parent_of(name));
+		parent = parent_node(c, name);
 	classify(&src, !parent, !parent ? NULL : &(struct node_class){
 		 .flags = parent->flags, .labels = parent->labels,
 		 .cover_labels = parent->cover_labels });
-	memcpy(wildcard + 2, name, name_wire_len(name));
-	if (name_wire_len(name) + 2 <= NAME_MAX_LEN && staged(c, wildcard))
-		src.flags |= NODE_WILDCARD_PARENT;
+	src.flags |= wildcard;
 	int err = stage_node(c->t, c->zone, c->apex, &src, standing, &r);
 
 	if (err || r == standing)
 		return err;
+	if (n == c->parent)
+		c->parent = NULL;
 	err = list_add(&c->touched, r);
 	if (!err)
 		err = retire_fresh(c, n);
 	return err ? err : tree_put(&c->t->stage, &c->tree, r);
+}
+
+/* What the child "*" makes of a name. */
+static uint16_t wildcard_flag(const struct change *c, const uint8_t *name)
+{
+	uint8_t wildcard[2 + NAME_MAX_LEN] = { 1, '*' };
+
+	memcpy(wildcard + 2, name, name_wire_len(name));
+	return name_wire_len(name) + 2 <= NAME_MAX_LEN && staged(c, wildcard) ?
+		NODE_WILDCARD_PARENT : 0;
 }
 
 /* Stage a name again with the records it has: what its parent or children say of it
@@ -120,12 +144,14 @@ static int stage_again(struct change *c, const uint8_t *name)
 	struct records rs;
 
 	records_init(&rs);
-	int err = keep_records(c, &rs, staged(c, name), NULL, 0);
+
+	const struct node *n = staged(c, name);
+	int err = keep_records(c, &rs, n, NULL, 0);
 
 	if (!err)
 		err = records_sort(&rs);
 	if (!err)
-		err = stage_name(c, name, rs.rr, rs.cnt);
+		err = stage_name(c, name, n, wildcard_flag(c, name), rs.rr, rs.cnt);
 	records_free(&rs);
 	return err;
 }
@@ -160,13 +186,16 @@ static int stage_ancestors(struct change *c, const uint8_t *wire)
 	struct name name;
 	int err = 0;
 
+	/* Where one is, all above it are. */
+	if (is_apex(c, wire) || parent_node(c, wire))
+		return 0;
 	name_from_wire(&name, wire, NAME_MAX_LEN);
 	for (unsigned l = c->apex->labels + 1u; !err && l < name.labels; l++) {
 		const uint8_t *above = name.wire + name_suffix(&name, l);
 
 		if (staged(c, above))
 			continue;
-		err = stage_name(c, above, NULL, 0);
+		err = stage_name(c, above, NULL, 0, NULL, 0);
 		if (!err && name_is_wildcard(above))
 			err = stage_again(c, parent_of(above));
 	}
@@ -181,6 +210,8 @@ static int remove_name(struct change *c, const struct node *n)
 		bool wildcard = name_is_wildcard(name);
 		int err = list_add(&c->touched, ref_to(c->t->db, n));
 
+		if (n == c->parent)
+			c->parent = NULL;
 		if (!err)
 			err = retire_fresh(c, n);
 		if (!err)
@@ -230,8 +261,11 @@ static int change_name(struct change *c, const struct rrset_change *ch, size_t c
 	if (!c->rs.cnt && !has_descendants(c, name))
 		return before ? remove_name(c, before) : 0;
 	err = stage_ancestors(c, name);
+	/* A wildcard that comes or goes later has its parent staged again; below a name that is
+	 * not there is none. */
 	if (!err)
-		err = stage_name(c, name, c->rs.rr, c->rs.cnt);
+		err = stage_name(c, name, before, before ? before->flags & NODE_WILDCARD_PARENT : 0,
+				 c->rs.rr, c->rs.cnt);
 	if (!err && !before && name_is_wildcard(name))
 		err = stage_again(c, parent_of(name));
 	if (!err && !same_class(before, staged(c, name)))
@@ -264,7 +298,11 @@ static int settle(struct change *c, const struct snapshot *old, struct snapshot 
 	const uint8_t *base = t->db->base;
 	int err = 0;
 
-	if (c->touched.cnt)
+	bool sorted = true; /* as it mostly is */
+
+	for (size_t i = 1; sorted && i < c->touched.cnt; i++)
+		sorted = by_name(&c->touched.ref[i - 1], &c->touched.ref[i], (void *)base) <= 0;
+	if (!sorted)
 		qsort_r(c->touched.ref, c->touched.cnt, sizeof(ref), by_name, (void *)base);
 	for (size_t i = 0; !err && i < c->touched.cnt; i++) {
 		const uint8_t *name = ((const struct node *)arena_at(base, c->touched.ref[i]))->name;

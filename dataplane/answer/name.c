@@ -168,19 +168,42 @@ static unsigned label_offsets(uint8_t off[NAME_MAX_LABELS], const uint8_t *wire)
 	return labels;
 }
 
+/* label_cmp - canonical order of two labels. */
+static int label_cmp(const uint8_t *x, const uint8_t *y)
+{
+	int order = memcmp(x + 1, y + 1, *x < *y ? *x : *y);
+
+	return order ? order : *x - *y;
+}
+
+/* same_parent - are two names that are not the root equal behind their first labels? */
+static bool same_parent(const uint8_t *a, const uint8_t *b)
+{
+	do {
+		a += *a + 1u;
+		b += *b + 1u;
+		if (*a != *b)
+			return false;
+		for (unsigned i = 1; i <= *a; i++)
+			if (a[i] != b[i])
+				return false;
+	} while (*a != 0);
+	return true;
+}
+
 int name_cmp(const uint8_t *a, const uint8_t *b)
 {
+	/* Most names that are compared are neighbours in one zone. */
+	if (*a != 0 && *b != 0 && same_parent(a, b))
+		return label_cmp(a, b);
+
 	uint8_t a_off[NAME_MAX_LABELS], b_off[NAME_MAX_LABELS];
 	unsigned a_labels = label_offsets(a_off, a);
 	unsigned b_labels = label_offsets(b_off, b);
 
 	while (a_labels > 0 && b_labels > 0) {
-		const uint8_t *x = a + a_off[--a_labels];
-		const uint8_t *y = b + b_off[--b_labels];
-		int order = memcmp(x + 1, y + 1, *x < *y ? *x : *y);
+		int order = label_cmp(a + a_off[--a_labels], b + b_off[--b_labels]);
 
-		if (order == 0)
-			order = *x - *y;
 		if (order != 0)
 			return order;
 	}

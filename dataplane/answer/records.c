@@ -288,6 +288,15 @@ static size_t squeeze(struct record *rr, size_t cnt)
 	return out;
 }
 
+/* one_owner - do all records share their owner's octets, as those of one name do? */
+static bool one_owner(const struct records *rs)
+{
+	for (size_t i = 1; i < rs->cnt; i++)
+		if (rs->rr[i].owner != rs->rr[0].owner)
+			return false;
+	return true;
+}
+
 int records_sort(struct records *rs)
 {
 	struct records_chunk *keys = NULL;
@@ -299,6 +308,10 @@ int records_sort(struct records *rs)
 	if (rs->sorted || rs->cnt == 0) {
 		rs->sorted = true;
 		return 0;
+	}
+	if (one_owner(rs)) {
+		sort_owner(rs->rr, rs->cnt);
+		goto sorted;
 	}
 	run = runs_find(rs, &runs, &keys);
 	if (!run)
@@ -336,6 +349,7 @@ int records_sort(struct records *rs)
 		}
 		sort_owner(first, cnt);
 	}
+sorted:
 	rs->cnt = squeeze(rs->rr, rs->cnt);
 	rs->last_owner = NULL;
 	rs->sorted = true;
