@@ -54,6 +54,7 @@ struct query {
 	enum transport transport;
 	uint64_t hash;         /* of qname */
 	struct name qname;     /* folded */
+	const struct settings *settings; /* those in force, for all of the answer; or NULL */
 	struct edns_options options;
 	uint16_t opt_room;     /* octets kept for our OPT with its options, 0 without EDNS */
 	/* The caller's, after query_parse: who asks, so that cookies can be made; 4 or 16

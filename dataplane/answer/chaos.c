@@ -34,7 +34,7 @@ static const char *chaos_text(const struct settings *s, const struct name *qname
 
 size_t chaos_answer(const struct reader *r, struct query *q, uint8_t *out, uint16_t *rcode)
 {
-	const struct settings *s = reader_settings(r);
+	const struct settings *s = q->settings;
 	const char *text = "";
 
 	if (s && (q->qtype == TYPE_TXT || q->qtype == TYPE_ANY))

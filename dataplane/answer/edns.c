@@ -81,7 +81,7 @@ static bool cookie_good(const struct reader *r, const struct settings *s, const 
 
 bool edns_refuse(const struct reader *r, const struct query *q)
 {
-	const struct settings *s = reader_settings(r);
+	const struct settings *s = q->settings;
 
 	/* Over TCP the address is no lie (RFC 7873 section 5.2.3). */
 	return s && s->cookies == COOKIES_REQUIRE && q->client && q->options.cookie_len &&
@@ -117,7 +117,7 @@ static uint8_t *write_cookie(const struct reader *r, const struct settings *s,
 
 size_t edns_write(const struct reader *r, const struct query *q, uint8_t *out, size_t at)
 {
-	const struct settings *s = reader_settings(r);
+	const struct settings *s = q->settings;
 	uint8_t *p = out + at;
 
 	if (q->options.nsid && s && s->identity[0]) {

@@ -245,6 +245,8 @@ static bool query_read(struct query *q, bool *tsig)
 enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t *msg,
 			 size_t len, enum transport transport, size_t max)
 {
+	/* Looked up once: others may be in force before the answer is written, and these stay
+	 * until the burst ends. */
 	const struct settings *settings = reader_settings(r);
 	bool tsig = false;
 
@@ -266,6 +268,7 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 	q->options.nsid = q->options.zoneversion = false;
 	q->options.cookie_len = 0;
 	q->client = NULL;
+	q->settings = settings;
 	q->ede = 0;
 	q->zone_known = false;
 

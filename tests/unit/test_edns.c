@@ -247,3 +247,36 @@ Test(edns, identity_gives_way_to_the_question)
 
 	cr_assert(text && strncmp(text, "NXDOMAIN aa\n", 12) == 0, "%s", text);
 }
+
+/* Settings that come into force between the parsing of a query and its answer are for the next
+ * burst: room was kept for what the old ones say. */
+Test(edns, settings_change_in_a_burst)
+{
+	struct settings s = { .udp_payload = 1232 };
+	static const uint8_t nsid[4] = { 0, 3 };
+	uint8_t msg[512], out[1232];
+	uint64_t version;
+	uint16_t rcode;
+	struct query q;
+
+	open_with(COOKIES_ON, 1);
+	size_t len = question(msg, "www.example.", TYPE_A, 1232);
+
+	memcpy(msg + len, nsid, sizeof(nsid));
+	msg[len - 1] = sizeof(nsid);
+	reader_online(&lab.reader);
+	reader_begin(&lab.reader);
+	cr_assert_eq(query_parse(&lab.reader, &q, msg, len + sizeof(nsid), TRANSPORT_UDP, 1232),
+		     VERDICT_ANSWER);
+
+	memset(s.identity, 'i', SETTINGS_TEXT - 1);
+	struct txn *t = db_begin(lab.db);
+
+	cr_assert_eq(txn_settings(t, &s), 0);
+	cr_assert_eq(txn_commit(t, &version), 0);
+	len = query_answer(&lab.reader, &q, out, &rcode);
+	cr_assert_eq(memcmp(out + len - 7, "\0\3\0\3ns1", 7), 0);
+	reader_end(&lab.reader);
+	reader_offline(&lab.reader);
+	db_destroy(lab.db);
+}
