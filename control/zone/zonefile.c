@@ -265,6 +265,15 @@ static struct entry entry_find(struct source *src, const char *at)
 	}
 }
 
+/* scanner_at - where in src->text the scanner is.  A backslash before the last newline makes it
+ * read on in a newline of its own. */
+static const char *scanner_at(const struct source *src)
+{
+	const char *end = src->text + src->len;
+
+	return src->scanner->input.end == end ? src->scanner->input.current : end - 1;
+}
+
 /* origin_note - the scanner's origin is valid: keep it. */
 static void origin_note(struct source *src)
 {
@@ -390,7 +399,7 @@ static void record_fault(struct source *src, const zs_scanner_t *s, uint64_t lin
 static void source_record(struct source *src)
 {
 	zs_scanner_t *s = src->scanner;
-	const char *at = s->input.current;
+	const char *at = scanner_at(src);
 	uint64_t line = src->next_line, lines = 1;
 
 	if (memchr(src->next, '\n', (size_t)(at - src->next))) {
@@ -935,11 +944,11 @@ static void source_error(struct source *src)
 		src->next = end;
 		return;
 	}
-	if (s->error.code == ZS_UNCOVERED_STATE || s->input.current < src->next) {
+	if (s->error.code == ZS_UNCOVERED_STATE || scanner_at(src) < src->next) {
 		e = entry_stuck(src);
 		fault(r, src->name, e.line, "malformed %s", e.begin[0] == '$' ? "directive" : "entry");
 	} else {
-		const char *at = s->input.current;
+		const char *at = scanner_at(src);
 		uint64_t line = src->next_line + lines_count(src->next, at);
 
 		e = entry_find(src, at);
@@ -973,7 +982,7 @@ static void source_scan(struct source *src)
 		if (s->state == ZS_STATE_DATA) {
 			source_record(src);
 		} else if (s->state == ZS_STATE_INCLUDE) {
-			struct entry e = entry_find(src, s->input.current);
+			struct entry e = entry_find(src, scanner_at(src));
 
 			source_include(src, &e);
 			origin_note(src);
