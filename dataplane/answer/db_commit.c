@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* db_commit.c - the commit of a transaction; db_protocol.h has its order. */
 #include "db_private.h"
+#include "replay.h"
 
 #define AHEAD 8 /* names whose buckets are prefetched in bulk work */
 
@@ -168,6 +169,7 @@ static void link_all(struct txn *t, const bool *kept, struct batch *b)
 		const struct node *n = at(db, t->changed.ref[i]);
 
 		prefetch_ahead(db, &t->changed, i);
+		replay_point("commit: link");
 		link_node(db, t->changed.ref[i], hash_of(db, n->name, n->name_len));
 	}
 	for (size_t i = 0; i < t->added.cnt; i++) {
@@ -175,6 +177,7 @@ static void link_all(struct txn *t, const bool *kept, struct batch *b)
 		uint64_t hash = hash_of(db, n->name, n->name_len), before = db->table.reserved;
 
 		prefetch_ahead(db, &t->added, i);
+		replay_point("commit: link");
 		link_node(db, t->added.ref[i], hash);
 		/* Two zones of this transaction may bring the same name: it needs one slot. */
 		if (kept[i] && db->table.reserved == before)
@@ -183,6 +186,7 @@ static void link_all(struct txn *t, const bool *kept, struct batch *b)
 	for (size_t i = 0; i < t->removed.cnt; i++) {
 		struct node *n = at(db, t->removed.ref[i]);
 
+		replay_point("commit: mark");
 		atomic_store_explicit(&n->deleted, t->stage.version, memory_order_relaxed); /* D */
 		b->unlink.ref[b->unlink.cnt++] = t->removed.ref[i];
 	}
@@ -217,6 +221,7 @@ static void publish_zones(struct txn *t, struct batch *b)
 			b->teardown.ref[b->teardown.cnt++] = op->zone;
 			b->teardown.ref[b->teardown.cnt++] = ((struct snapshot *)at(db, op->old))->tree;
 		}
+		replay_point("commit: snapshot");
 		atomic_store_explicit(&z->snapshot, op->snapshot, memory_order_release); /* S */
 	}
 }
@@ -239,7 +244,9 @@ int txn_commit(struct txn *t, uint64_t *version)
 	if (t->settings)
 		atomic_store_explicit(&h->settings, t->settings, memory_order_release);
 	*version = t->stage.version;
+	replay_point("commit: before");
 	atomic_store_explicit(&h->version, *version, memory_order_release); /* V */
+	replay_point("commit: after");
 
 	/* A resized table's old parts are in b->free already; the staged ones join them.
 	 * If memory for the list ends, they stay allocated: nothing breaks. */

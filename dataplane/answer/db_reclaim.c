@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* db_reclaim.c - give back what no reader can reach any more. */
 #include "db_private.h"
+#include "replay.h"
 
 #define RECLAIM_STEP 20000 /* refs freed or unlinked by one db_reclaim */
 
@@ -63,6 +64,7 @@ static int unlink_some(struct db *db, struct batch *b, size_t *room)
 			if (n->size)
 				continue; /* in use again */
 		}
+		replay_point("reclaim: unlink");
 		unlink_node(db, r);
 		b->next_free.ref[b->next_free.cnt++] = r;
 	}
@@ -83,6 +85,7 @@ static int teardown_some(struct db *db, struct batch *b, size_t *room)
 	for (; b->node && *room; --*room) {
 		if (list_add(&b->next_free, b->node))
 			return -ENOMEM;
+		replay_point("reclaim: unlink");
 		unlink_node(db, b->node);
 		b->node = tree_next(&b->walk);
 	}
@@ -143,6 +146,7 @@ bool db_reclaim(struct db *db)
 				return false;
 		} else if (b->free.cnt) {
 			for (; b->free.cnt && room; room--) {
+				replay_point("reclaim: free");
 				arena_free(db->arena, b->free.ref[--b->free.cnt]);
 				db->retired--;
 			}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "find.h"
+#include "replay.h"
 
 /* The chain of the suffix of so many labels, or NULL. */
 static const struct node *probe(const struct reader *r, const struct name *name, unsigned labels)
@@ -8,6 +9,7 @@ static const struct node *probe(const struct reader *r, const struct name *name,
 	size_t len = name->len - name_suffix(name, labels);
 	uint64_t hash = name_hash(arena_map_head(&r->map)->secret, wire, len);
 
+	replay_point("read: probe");
 	return table_find(base, table_current(base), hash, wire, len);
 }
 
@@ -17,6 +19,8 @@ static bool pick_deepest(const struct reader *r, const struct node *chain, unsig
 {
 	for (; chain; chain = node_sibling(r->map.base, chain)) {
 		const struct snapshot *s;
+
+		replay_point("read: node");
 		const struct node *n = node_visible(r->map.base, chain, r->version, &s);
 
 		if (!n)
