@@ -87,6 +87,8 @@ struct preparation {
 	bool known;            /* from a zone */
 	uint64_t *expected;
 	uint32_t expected_cnt, expected_cap;
+	FILE *save;            /* write them there instead */
+	uint64_t saved;
 	uint64_t unfit;        /* queries of files that cannot be sent */
 };
 
@@ -106,10 +108,10 @@ static int take_sample(struct preparation *w, struct prepared *p, uint64_t diges
 	return 0;
 }
 
-static int take_query(void *arg, const uint8_t *msg, size_t len)
+/* A query and what is known about its answer. */
+static int take_known(void *arg, const uint8_t *msg, size_t len, uint8_t rcode, uint64_t digest)
 {
 	struct preparation *w = arg;
-	uint64_t digest = 0;
 	int error;
 	struct prepared *p = prepare_add(&w->store, msg, len, &error);
 
@@ -117,11 +119,24 @@ static int take_query(void *arg, const uint8_t *msg, size_t len)
 		w->unfit++;
 		return error;
 	}
-	if (w->known && !expect_answer(&w->expect, msg, len, &p->rcode, &digest))
-		p->rcode = RCODE_UNKNOWN;
+	p->rcode = rcode;
 	if (w->o->sample > 0 && (w->store.cnt - 1) % w->o->sample == 0)
 		return take_sample(w, p, digest);
 	return stopped ? -EINTR : 0;
+}
+
+static int take_query(void *arg, const uint8_t *msg, size_t len)
+{
+	struct preparation *w = arg;
+	uint8_t rcode = RCODE_UNKNOWN;
+	uint64_t digest = 0;
+
+	if (w->known && !expect_answer(&w->expect, msg, len, &rcode, &digest))
+		rcode = RCODE_UNKNOWN;
+	if (!w->save)
+		return take_known(w, msg, len, rcode, digest);
+	w->saved++;
+	return stopped ? -EINTR : source_save_add(w->save, msg, len, rcode, digest);
 }
 
 static void zone_fault(void *arg, const char *text)
@@ -148,6 +163,7 @@ static int prepare(struct preparation *w, const struct options *o)
 		switch (o->source) {
 		case SOURCE_TEXT: rc = source_text(o->path, &o->make.edns, take_query, w); break;
 		case SOURCE_PCAP: rc = source_pcap(o->path, take_query, w); break;
+		case SOURCE_SAVED: rc = source_saved(o->path, take_known, w); break;
 		default: rc = source_zone(&rs, &o->apex, &o->make, take_query, w); break;
 		}
 	}
@@ -157,7 +173,7 @@ static int prepare(struct preparation *w, const struct options *o)
 		log_error("no memory for the queries");
 	if (w->unfit > 0)
 		log_warn("%lu messages are no queries and are left out", w->unfit);
-	if (rc == 0 && w->store.cnt == 0) {
+	if (rc == 0 && w->store.cnt == 0 && w->saved == 0) {
 		log_error("there are no queries");
 		rc = -EINVAL;
 	}
@@ -185,6 +201,22 @@ static int learn(struct run *r, const struct options *o)
 }
 
 /* ---- all of it ---- */
+
+/* No port, no server: queries into a file. */
+static int save(const struct options *o)
+{
+	struct preparation w = { .o = o, .save = source_save_open(o->save) };
+	int rc = w.save ? prepare(&w, o) : -errno, closed = w.save ? source_save_close(w.save) : 0;
+
+	prepare_free(&w.store);
+	if (rc == 0)
+		rc = closed;
+	if (rc != 0)
+		log_error("%s: %s", o->save, strerror(-rc));
+	else
+		printf("%lu queries in %s\n", w.saved, o->save);
+	return rc;
+}
 
 static int measure(struct run *r, const struct options *o, struct run_plan *plan, struct run_result *out,
 		   struct sweep **sweep)
@@ -237,6 +269,8 @@ static int run_all(struct options *o)
 					   .sums = o->sums, .expected = w.expected };
 
 		run_init(&r, &o->port, &w.store, &checker, &stopped);
+		r.watch = o->watch;
+		r.watch_cnt = o->watch_cnt;
 		rc = measure(&r, o, &plan, out, &sweep);
 	}
 	port_close(&o->port);
@@ -269,6 +303,6 @@ int main(int argc, char **argv)
 		return rc > 0 ? 0 : 2;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	rc = run_all(&o);
+	rc = o.save ? save(&o) : run_all(&o);
 	return rc < 0 ? 2 : rc;
 }

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 static const char usage[] =
 "Usage: pollux-load [OPTION]... PORT SERVER[@PORT] [SERVER[@PORT]]\n"
+"       pollux-load [OPTION]... --save FILE\n"
 "\n"
 "Ask a DNS server as fast as it can answer, check every answer, and tell the rate, the\n"
 "losses and the latency.  SERVER: an IPv4 address, an IPv6 address, or one of each.\n"
@@ -27,15 +29,18 @@ static const char usage[] =
 "What is asked\n"
 "  --queries FILE        lines NAME [TYPE [FLAGS]]; flags E: EDNS, D: EDNS with DO, R: RD\n"
 "  --pcap FILE           the queries to port 53 of a capture\n"
+"  --saved FILE          what --save wrote\n"
 "  --zone FILE --domain NAME\n"
 "                        the zone that is served: answers are compared with it, and\n"
-"                        unless --queries or --pcap is given, queries are made from it\n"
+"                        unless a file of queries is given, they are made from it\n"
 "  --profile NAME        hits, zipf, nxdomain, deep, referrals or mixed (default: hits)\n"
 "  --type TYPE           hits of this type only\n"
 "  --count N             queries to make (default: 1000000)\n"
 "  --seed N              of what is random (default: 1)\n"
 "  --edns PERCENT        queries with EDNS (default: 70)\n"
 "  --do PERCENT          queries with DO set, with EDNS (default: 0)\n"
+"  --save FILE           only write the queries and what their answers must be, so that\n"
+"                        the next runs start at once\n"
 "\n"
 "From where\n"
 "  --source ADDRESS      first source address; once for each family\n"
@@ -63,20 +68,22 @@ static const char usage[] =
 "\n"
 "  --core N              CPU to poll on (default: the first allowed)\n"
 "  --json FILE           results as JSON (-: to standard output, in place of the report)\n"
+"  --watch PID[,PID]...  tell the CPU that these processes take, the server's for example\n"
 "  --quiet               no progress line\n"
 "  --help\n"
 "\n"
 "Exit status: 0, 1 when answers were wrong or there were none, 2 when it could not run.\n";
 
 enum {
-	OPT_QUERIES = 256, OPT_PCAP, OPT_ZONE, OPT_DOMAIN, OPT_PROFILE, OPT_TYPE, OPT_COUNT, OPT_SEED,
+	OPT_QUERIES = 256, OPT_PCAP, OPT_SAVED, OPT_SAVE, OPT_ZONE, OPT_DOMAIN, OPT_PROFILE, OPT_TYPE, OPT_COUNT, OPT_SEED,
 	OPT_EDNS, OPT_DO, OPT_SOURCE, OPT_SOURCES, OPT_SHARE6, OPT_VLAN, OPT_MAC, OPT_INFLIGHT,
 	OPT_RATE, OPT_SWEEP, OPT_TIME, OPT_WARMUP, OPT_STEP, OPT_TIMEOUT, OPT_SAMPLE, OPT_LEARN,
-	OPT_PAYLOAD, OPT_CHECKSUMS, OPT_ECHO, OPT_CORE, OPT_JSON, OPT_QUIET, OPT_HELP,
+	OPT_PAYLOAD, OPT_CHECKSUMS, OPT_ECHO, OPT_CORE, OPT_JSON, OPT_WATCH, OPT_QUIET, OPT_HELP,
 };
 
 static const struct option long_options[] = {
 	{ "queries", 1, NULL, OPT_QUERIES }, { "pcap", 1, NULL, OPT_PCAP },
+	{ "saved", 1, NULL, OPT_SAVED },     { "save", 1, NULL, OPT_SAVE },
 	{ "zone", 1, NULL, OPT_ZONE },       { "domain", 1, NULL, OPT_DOMAIN },
 	{ "profile", 1, NULL, OPT_PROFILE }, { "type", 1, NULL, OPT_TYPE },
 	{ "count", 1, NULL, OPT_COUNT },     { "seed", 1, NULL, OPT_SEED },
@@ -90,7 +97,8 @@ static const struct option long_options[] = {
 	{ "sample", 1, NULL, OPT_SAMPLE },   { "learn", 0, NULL, OPT_LEARN },
 	{ "payload", 1, NULL, OPT_PAYLOAD }, { "checksums", 1, NULL, OPT_CHECKSUMS },
 	{ "echo", 0, NULL, OPT_ECHO },       { "core", 1, NULL, OPT_CORE },
-	{ "json", 1, NULL, OPT_JSON },       { "quiet", 0, NULL, OPT_QUIET },
+	{ "json", 1, NULL, OPT_JSON },       { "watch", 1, NULL, OPT_WATCH },
+	{ "quiet", 0, NULL, OPT_QUIET },     
 	{ "help", 0, NULL, OPT_HELP },       { NULL, 0, NULL, 0 },
 };
 
@@ -190,7 +198,7 @@ static bool read_server(struct options *o, const char *text)
 static bool set_source(struct options *o, enum source_kind kind, const char *path)
 {
 	if (o->source != SOURCE_NONE) {
-		log_error("only one of --queries and --pcap is possible");
+		log_error("only one of --queries, --pcap and --saved is possible");
 		return false;
 	}
 	o->source = kind;
@@ -232,6 +240,25 @@ static bool read_yes_no(const char *text, bool *out)
 	return true;
 }
 
+static bool read_watch(struct options *o, const char *text)
+{
+	const char *p = text;
+	char *end;
+
+	do {
+		long pid = strtol(p, &end, 10);
+
+		if (end == p || pid <= 0 || pid > INT_MAX || (*end && *end != ',') ||
+		    o->watch_cnt == OPTIONS_WATCH) {
+			log_error("%s: up to %d process ids are wanted", text, OPTIONS_WATCH);
+			return false;
+		}
+		o->watch[o->watch_cnt++] = (int)pid;
+		p = end + 1;
+	} while (*end);
+	return true;
+}
+
 static bool read_option(struct options *o, int c, bool *sums_set)
 {
 	double v;
@@ -240,6 +267,8 @@ static bool read_option(struct options *o, int c, bool *sums_set)
 	switch (c) {
 	case OPT_QUERIES: return set_source(o, SOURCE_TEXT, optarg);
 	case OPT_PCAP: return set_source(o, SOURCE_PCAP, optarg);
+	case OPT_SAVED: return set_source(o, SOURCE_SAVED, optarg);
+	case OPT_SAVE: o->save = optarg; return true;
 	case OPT_ZONE: o->zone_path = optarg; return true;
 	case OPT_DOMAIN:
 		o->domain = optarg;
@@ -284,6 +313,7 @@ static bool read_option(struct options *o, int c, bool *sums_set)
 	case OPT_ECHO: return o->echo = true;
 	case OPT_CORE: return read_unsigned(optarg, CPU_SETSIZE - 1, &o->core);
 	case OPT_JSON: o->json = optarg; return true;
+	case OPT_WATCH: return read_watch(o, optarg);
 	case OPT_QUIET: o->progress = false; return true;
 	}
 	return false; /* getopt has told of it */
@@ -309,7 +339,7 @@ static bool check_options(struct options *o)
 	}
 	if (o->source == SOURCE_NONE) {
 		if (!o->zone_path) {
-			log_error("what to ask? --queries, --pcap or --zone says it");
+			log_error("what to ask? --queries, --pcap, --saved or --zone says it");
 			return false;
 		}
 		o->source = SOURCE_PROFILE;
@@ -318,8 +348,12 @@ static bool check_options(struct options *o)
 		log_error("--rate and --sweep exclude each other");
 		return false;
 	}
-	if (o->learn && (o->zone_path || o->echo)) {
-		log_error("--learn is for runs without --zone and --echo");
+	if (o->source == SOURCE_SAVED && (o->zone_path || o->save)) {
+		log_error("--saved goes without --zone and --save");
+		return false;
+	}
+	if (o->learn && (o->zone_path || o->source == SOURCE_SAVED || o->echo)) {
+		log_error("--learn is for runs without --zone, --saved and --echo");
 		return false;
 	}
 	return true;
@@ -344,6 +378,8 @@ int options_read(struct options *o, int argc, char **argv)
 		if (!read_option(o, c, &sums_set))
 			return -EINVAL;
 	}
+	if (o->save && argc == optind)
+		return check_options(o) ? 0 : -EINVAL;
 	if (argc - optind < 2 || argc - optind > 3) {
 		log_error("a port and a server are wanted (--help says more)");
 		return -EINVAL;

@@ -10,7 +10,9 @@
 #include "bench/load/prepare.h"
 #include "bench/load/source.h"
 
-enum source_kind { SOURCE_NONE, SOURCE_TEXT, SOURCE_PCAP, SOURCE_PROFILE };
+#define OPTIONS_WATCH 32
+
+enum source_kind { SOURCE_NONE, SOURCE_TEXT, SOURCE_PCAP, SOURCE_SAVED, SOURCE_PROFILE };
 
 struct options {
 	const char *port_text;
@@ -20,7 +22,8 @@ struct options {
 	bool source4_set, source6_set, mac_set;
 
 	enum source_kind source;
-	const char *path;          /* of a text or pcap file */
+	const char *path;          /* of a text, pcap or saved file */
+	const char *save;          /* write queries and expected answers there, and send none */
 	const char *zone_path, *domain;
 	struct name apex;
 	struct source_zone make;   /* profile, count, seed, EDNS */
@@ -32,6 +35,8 @@ struct options {
 	uint16_t payload;          /* the server's largest UDP answer */
 	bool echo, learn, progress;
 	bool sums;                 /* verify samples' checksums */
+	int watch[OPTIONS_WATCH];  /* processes whose CPU is told */
+	unsigned watch_cnt;
 	const char *json;          /* where results go as JSON; "-": standard output */
 };
 

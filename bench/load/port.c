@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "bench/load/port.h"
 
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
 
@@ -32,6 +35,9 @@
 #define ROOM (2048 + RTE_PKTMBUF_HEADROOM)
 #define MEMORY_MIB 128 /* for buffers and DPDK itself, without huge pages */
 #define NAP_NS 10000000
+#define OPEN_TRIES 20
+#define OPEN_NAP_NS 100000000
+#define PROGRAM "load_steer" /* of load.bpf.c */
 #define RUNTIME_DIR "/var/run/dpdk/"
 
 static const char *const kinds[] = { "interface:", "memif:", "pci:" };
@@ -173,8 +179,7 @@ fail:
 	return -ENOMEM;
 }
 
-/* The object lies beside the program in the build tree, and in libexec's place of it
- * nowhere: a bench tool runs from its build tree. */
+/* The object lies beside the program: a bench tool runs from its build tree. */
 static int object_path(char *path, size_t size)
 {
 	ssize_t len = readlink("/proc/self/exe", path, size - 16);
@@ -219,10 +224,22 @@ static int device_add(struct port *p)
 	}
 	if (rc == 0)
 		rc = rte_eth_dev_get_port_by_name(name, &p->id);
-	if (rc != 0)
-		log_error("%s: DPDK cannot open it: %s", p->target, rte_strerror(-rc));
 	p->open = rc == 0;
 	return rc;
+}
+
+static void device_remove(struct port *p)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+
+	if (p->open && rte_eth_dev_get_name_by_port(p->id, name) == 0) {
+		rte_eth_dev_stop(p->id);
+		if (p->kind == PORT_PCI)
+			rte_eth_dev_close(p->id);
+		else
+			rte_eal_hotplug_remove("vdev", name);
+	}
+	p->open = false;
 }
 
 static int device_start(struct port *p)
@@ -239,10 +256,53 @@ static int device_start(struct port *p)
 		rc = rte_eth_dev_start(p->id);
 	if (rc == 0)
 		rc = rte_eth_macaddr_get(p->id, &mac);
-	if (rc != 0)
-		log_error("%s: DPDK cannot start it: %s", p->target, rte_strerror(-rc));
-	else
+	if (rc == 0)
 		memcpy(p->mac, mac.addr_bytes, 6);
+	return rc;
+}
+
+/* The program that a killed run left on the interface goes; any other stays, and AF_XDP
+ * will refuse it. */
+static void detach_stale(const struct port *p)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t id = 0, len = sizeof(info);
+	int fd;
+
+	if (bpf_xdp_query_id((int)p->ifindex, 0, &id) != 0 || id == 0)
+		return;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, PROGRAM) == 0 &&
+	    bpf_xdp_detach((int)p->ifindex, 0, NULL) == 0)
+		log_warn("%s: the program of a killed run is removed", p->target);
+	close(fd);
+}
+
+/* The kernel frees an earlier run's socket from a work queue: until then binding the
+ * queue again fails. */
+static int device_open(struct port *p)
+{
+	static const struct timespec nap = { .tv_nsec = OPEN_NAP_NS };
+	unsigned tries = p->kind == PORT_INTERFACE ? OPEN_TRIES : 1;
+	int rc = -EIO;
+
+	if (p->kind == PORT_INTERFACE)
+		detach_stale(p);
+	for (unsigned i = 1; i <= tries && rc != 0; i++) {
+		if (i > 1)
+			nanosleep(&nap, NULL);
+		rte_log_set_global_level(i < tries ? RTE_LOG_EMERG : RTE_LOG_ERR);
+		rc = device_add(p);
+		if (rc == 0)
+			rc = device_start(p);
+		if (rc != 0)
+			device_remove(p);
+	}
+	rte_log_set_global_level(RTE_LOG_ERR);
+	if (rc != 0)
+		log_error("%s: DPDK cannot open it: %s", p->target, rte_strerror(-rc));
 	return rc;
 }
 
@@ -269,9 +329,7 @@ int port_open(struct port *p, unsigned core, double seconds)
 	if (rc == 0)
 		rc = pool_make(p);
 	if (rc == 0)
-		rc = device_add(p);
-	if (rc == 0)
-		rc = device_start(p);
+		rc = device_open(p);
 	if (rc != 0)
 		return rc;
 	for (double waited = 0; !port_link(p); waited += NAP_NS / 1e9) {
@@ -288,18 +346,9 @@ int port_open(struct port *p, unsigned core, double seconds)
 
 void port_close(struct port *p)
 {
-	char name[RTE_ETH_NAME_MAX_LEN];
-
 	if (p->pass >= 0)
 		gate_leave(p->pass);
-	if (p->open && rte_eth_dev_get_name_by_port(p->id, name) == 0) {
-		rte_eth_dev_stop(p->id);
-		if (p->kind == PORT_PCI)
-			rte_eth_dev_close(p->id);
-		else
-			rte_eal_hotplug_remove("vdev", name);
-	}
-	p->open = false;
+	device_remove(p);
 	rte_mempool_free(p->pool);
 	p->pool = NULL;
 	rte_eal_cleanup();

@@ -57,7 +57,8 @@ static void text_wrong(const struct run *run, const struct run_result *r)
 		printf("           %s\n", run->example[i]);
 }
 
-static void text_result(const struct run *run, const struct run_plan *plan, const struct run_result *r)
+static void text_result(const struct options *o, const struct run *run, const struct run_plan *plan,
+			const struct run_result *r)
 {
 	if (plan->rate > 0)
 		printf("offered    %lu in %.2f s: %.0f a second\n", r->offered, r->seconds,
@@ -80,6 +81,9 @@ static void text_result(const struct run *run, const struct run_plan *plan, cons
 	       100 * r->busy, 100 * r->full, 100 * r->stalled);
 	printf("limit      %s%s\n", limit(r, plan),
 	       run_generator_bound(r, plan) ? ": the server may be faster than this" : "");
+	if (o->watch_cnt > 0)
+		printf("watched    %.2f s of CPU, %.3f microseconds an answer\n", r->watched,
+		       r->answered ? r->watched / (double)r->answered * 1e6 : 0.0);
 	if (r->link_lost)
 		printf("the server went away\n");
 }
@@ -101,7 +105,7 @@ void report_text(const struct options *o, const struct run *run, const struct ru
 		}
 		printf("\nhighest rate with at most %.4g %% lost: %.0f a second\n\n", 100 * s->loss, s->rate);
 	}
-	text_result(run, plan, r);
+	text_result(o, run, plan, r);
 	if (o->json)
 		printf("results in %s\n", o->json);
 }
@@ -132,13 +136,13 @@ static json_t *json_latency(const struct run_result *r)
 
 static json_t *json_result(const struct run_plan *plan, const struct run_result *r)
 {
-	json_t *j = json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:s}",
+	json_t *j = json_pack("{s:f, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s}",
 		"seconds", r->seconds, "offered", (json_int_t)r->offered, "sent", (json_int_t)r->sent,
 		"answered", (json_int_t)r->answered, "right", (json_int_t)r->verdict[CHECK_RIGHT],
 		"lost", (json_int_t)(r->lost + r->offered - r->sent),
 		"loss", sweep_loss(r), "rate", rate(r), "late", (json_int_t)r->late,
 		"truncated", (json_int_t)r->truncated, "sampled", (json_int_t)r->sampled,
-		"busy", r->busy, "full", r->full, "stalled", r->stalled, "cpu", r->cpu,
+		"busy", r->busy, "full", r->full, "stalled", r->stalled, "cpu", r->cpu, "watched_cpu", r->watched,
 		"limit", limit(r, plan));
 	json_t *wrong = json_object();
 

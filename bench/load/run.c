@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "bench/load/run.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,11 +339,48 @@ static double cpu_seconds(void)
 	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+/* Nanoseconds of CPU that a thread has taken (proc(5): schedstat). */
+static uint64_t thread_cpu(int pid, const char *thread)
+{
+	unsigned long ns = 0;
+	char path[320];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", pid, thread);
+	f = fopen(path, "re");
+	if (f && fscanf(f, "%lu", &ns) != 1)
+		ns = 0;
+	if (f)
+		fclose(f);
+	return ns;
+}
+
+/* Seconds of CPU of all threads of the watched processes. */
+static double watched_seconds(const struct run *r)
+{
+	uint64_t ns = 0;
+
+	for (unsigned i = 0; i < r->watch_cnt; i++) {
+		struct dirent *e;
+		char path[64];
+		DIR *d;
+
+		snprintf(path, sizeof(path), "/proc/%d/task", r->watch[i]);
+		d = opendir(path);
+		while (d && (e = readdir(d)) != NULL)
+			if (e->d_name[0] != '.')
+				ns += thread_cpu(r->watch[i], e->d_name);
+		if (d)
+			closedir(d);
+	}
+	return (double)ns / 1e9;
+}
+
 int run_go(struct run *r, const struct run_plan *plan, struct run_result *out)
 {
 	struct state s = { .r = r, .plan = plan, .out = out, .sending = true,
 			   .ticks = (double)rte_get_tsc_hz() };
-	double cpu = cpu_seconds();
+	double cpu = cpu_seconds(), watched = watched_seconds(r);
 	uint64_t received;
 	int rc;
 
@@ -374,6 +412,7 @@ int run_go(struct run *r, const struct run_plan *plan, struct run_result *out)
 	out->stalled = (double)s.stalled / s.ticks / out->seconds;
 	out->full = received ? (double)s.full / (double)received : 0;
 	out->cpu = cpu_seconds() - cpu;
+	out->watched = watched_seconds(r) - watched;
 	r->number = s.flights.next;
 	flights_free(&s.flights);
 	return 0;

@@ -58,6 +58,7 @@ struct run_result {
 	double stalled;         /* share of time in which the CPU was elsewhere */
 	double full;            /* share of answers that came in full bursts: there were more waiting */
 	double cpu;             /* seconds of CPU that this process took */
+	double watched;         /* seconds of CPU that the watched processes took */
 	uint64_t no_buffer;     /* times that no packet buffer was free */
 	bool link_lost;
 	uint64_t *course;       /* answers in each RUN_INTERVAL; free() by the caller */
@@ -71,6 +72,8 @@ struct run {
 	uint32_t walk;          /* the next query to send */
 	uint32_t number;        /* of the next run's first query: answers to earlier runs stay late */
 	const volatile sig_atomic_t *stop;
+	const int *watch;       /* process ids */
+	unsigned watch_cnt;
 	char example[RUN_EXAMPLES][RUN_EXAMPLE_LEN];
 	unsigned example_cnt;
 };

@@ -214,6 +214,66 @@ done:
 	return rc;
 }
 
+/* ---- saved queries ---- */
+
+static const char saved_magic[8] = "PXLOAD1";
+
+struct saved {
+	uint64_t digest;
+	uint16_t len;
+	uint8_t rcode;
+	uint8_t pad[5];
+};
+
+FILE *source_save_open(const char *path)
+{
+	FILE *f = fopen(path, "we");
+
+	if (f)
+		fwrite(saved_magic, sizeof(saved_magic), 1, f);
+	return f;
+}
+
+int source_save_add(FILE *f, const uint8_t *msg, size_t len, uint8_t rcode, uint64_t digest)
+{
+	struct saved head = { .digest = digest, .len = (uint16_t)len, .rcode = rcode };
+
+	return fwrite(&head, sizeof(head), 1, f) == 1 && fwrite(msg, 1, len, f) == len ? 0 : -EIO;
+}
+
+int source_save_close(FILE *f)
+{
+	int failed = ferror(f);
+
+	return fclose(f) != 0 || failed ? -EIO : 0;
+}
+
+int source_saved(const char *path, source_saved_sink sink, void *arg)
+{
+	FILE *f = fopen(path, "re");
+	uint8_t msg[UINT16_MAX];
+	struct saved head;
+	int rc = 0;
+
+	if (!f) {
+		rc = -errno;
+		log_error("%s: %s", path, strerror(errno));
+		return rc;
+	}
+	if (fread(msg, sizeof(saved_magic), 1, f) != 1 || memcmp(msg, saved_magic, sizeof(saved_magic)) != 0)
+		rc = -EINVAL;
+	while (rc == 0 && fread(&head, sizeof(head), 1, f) == 1) {
+		if (fread(msg, 1, head.len, f) != head.len)
+			rc = -EINVAL;
+		else
+			rc = sink(arg, msg, head.len, head.rcode, head.digest);
+	}
+	if (rc == -EINVAL)
+		log_error("%s: not written by pollux-load --save, or cut short", path);
+	fclose(f);
+	return rc;
+}
+
 /* ---- a zone ---- */
 
 static const char *const profile_names[PROFILES] = {

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "dataplane/answer/name.h"
 #include "dataplane/answer/records.h"
@@ -34,6 +35,18 @@ int source_text(const char *path, const struct source_edns *edns, source_sink si
  * with up to two VLAN tags, or bare IP; fragments and IP options are skipped.
  * 0; -EINVAL, -errno, the sink's. */
 int source_pcap(const char *path, source_sink sink, void *arg);
+
+/* source_saved - queries that source_save_* wrote, with what their answers must be.
+ * 0; -EINVAL, -errno, the sink's. */
+typedef int (*source_saved_sink)(void *arg, const uint8_t *msg, size_t len, uint8_t rcode,
+				 uint64_t digest);
+int source_saved(const char *path, source_saved_sink sink, void *arg);
+
+/* source_save_open, _add, _close - write such a file, for this machine to read.  rcode and
+ * digest as in prepare.h and expect.h.  The file, or NULL (errno); 0 or -errno. */
+FILE *source_save_open(const char *path);
+int source_save_add(FILE *f, const uint8_t *msg, size_t len, uint8_t rcode, uint64_t digest);
+int source_save_close(FILE *f);
 
 enum source_profile {
 	PROFILE_HITS,      /* RRsets of the zone, each as often as the others */

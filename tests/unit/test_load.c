@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The load generator's plain core: queries, prepared frames, flights, checks. */
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -527,6 +528,41 @@ static int sum_up(void *arg, const uint8_t *msg, size_t len)
 	for (size_t i = 0; i < len; i++)
 		*(unsigned *)arg += msg[i];
 	return 0;
+}
+
+static int sum_up_known(void *arg, const uint8_t *msg, size_t len, uint8_t rcode, uint64_t digest)
+{
+	*(unsigned *)arg += rcode + (unsigned)digest;
+	return sum_up(arg, msg, len);
+}
+
+Test(load, queries_are_saved_and_read)
+{
+	char path[] = "/tmp/pollux-test-XXXXXX";
+	unsigned sum = 0, again = 0;
+	FILE *f;
+	long len;
+
+	close(mkstemp(path));
+	f = source_save_open(path);
+	cr_assert_not_null(f);
+	for (unsigned i = 1; i <= 3; i++) {
+		uint8_t msg[300];
+		size_t n = question(msg, "www.example.", TYPE_A);
+
+		cr_assert_eq(source_save_add(f, msg, n, (uint8_t)i, i * 1000), 0);
+		sum_up_known(&sum, msg, n, (uint8_t)i, i * 1000);
+	}
+	len = ftell(f);
+	cr_assert_eq(source_save_close(f), 0);
+	cr_assert_eq(source_saved(path, sum_up_known, &again), 0);
+	cr_assert_eq(again, sum);
+	cr_assert_eq(truncate(path, len - 1), 0);
+	cr_assert_eq(source_saved(path, sum_up_known, &again), -EINVAL);
+	cr_assert_eq(truncate(path, 3), 0);
+	cr_assert_eq(source_saved(path, sum_up_known, &again), -EINVAL);
+	unlink(path);
+	cr_assert_eq(source_saved(path, sum_up_known, &again), -ENOENT);
 }
 
 static int from_pcap(source_sink sink, void *arg, const void *octets, size_t len)
