@@ -163,3 +163,22 @@ def nsd_knows_no_provable_encloser(q, ours, theirs, world):
         names |= {n[1 + n[0]:] for n in names if len(n) > 1}
     return ours.rcode == theirs.rcode and span and all(rr[4][1] & 1 for rr in span) and \
         any(world.owners.get(n) == set() for n in names) and (ours.flags & wire.TC or len(ours.wire) > len(theirs.wire))
+
+
+# As all_glue_or_tc in accepted.py, where a chain leads to the referral, or a DS and proofs stand
+# in it.
+@accept('nsd bind', 'tc', 'additional')
+def all_glue_or_tc_in_any_referral(q, ours, theirs, world):
+    cut = cut_of(theirs)
+    if not cut or not ours.flags & wire.TC or theirs.flags & wire.TC:
+        return False
+    there = {(rr[0], rr[1]) for rr in theirs.additional}
+    targets = [rr[4] for rr in theirs.authority if rr[1] == wire.NS and below(rr[4], cut)]
+    return any((t, a) not in there for t in targets for a in ADDRESSES & world.owners.get(t, set()))
+
+
+# NSEC3 records are not data of their owner (RFC 5155 7.2.8), nor are their signatures.
+@accept('nsd', 'answer')
+def nsd_shows_signatures_of_nsec3(q, ours, theirs, world):
+    return q.qtype == RRSIG and set(ours.answer) < set(theirs.answer) and \
+        only(set(theirs.answer) - set(ours.answer), {NSEC3})
