@@ -441,6 +441,9 @@ static void explain(const struct zones *z, int error, char *text)
 	case ENOMEM:
 		snprintf(text, ZONES_TEXT, "out of memory");
 		break;
+	case E2BIG:
+		snprintf(text, ZONES_TEXT, "a name has more than 32 MiB of records");
+		break;
 	case EROFS:
 		snprintf(text, ZONES_TEXT, "it cannot be made durable: %.400s", z->store_error);
 		break;

@@ -252,6 +252,15 @@ static void step_adopting(struct attach_client *c)
 }
 
 /* Nothing is said any more: what can be read is the end. */
+/* Who watched for silent workers and bypassed their queues has gone: nobody else would
+ * turn back those that answer again. */
+static void clear_bypasses(struct attach_client *c)
+{
+	for (size_t i = 0; i < c->port_cnt; i++)
+		for (unsigned q = 0; c->port[i].ifindex != 0 && q < c->port[i].queues; q++)
+			steer_set_bypass(&c->port[i].maps, q, false);
+}
+
 static void step_attached(struct attach_client *c)
 {
 	struct attach_message m;
@@ -268,6 +277,7 @@ static void step_attached(struct attach_client *c)
 		for (unsigned i = 0; i < fd_cnt; i++)
 			close(fds[i]);
 	}
+	clear_bypasses(c);
 	back_off(c);
 }
 

@@ -68,7 +68,8 @@ struct txn *db_begin(struct db *db);
 /* txn_zone_put - add the zone, or replace it: a diff of `rs` against what stands
  * is staged; names that do not change keep their memory.  `rs` must be sorted and
  * must hold a zone that passed zone_check (control/zone); it is only read.
- * 0, -ENOSPC (arena full), -ENOMEM, -EINVAL (no SOA at the apex), -EALREADY (this
+ * 0, -ENOSPC (arena full), -ENOMEM, -EINVAL (no SOA at the apex), -E2BIG (a name with
+ * over 32 MiB of records), -EALREADY (this
  * transaction has changed the zone already).  After another error than the last two the
  * transaction can only be aborted. */
 int txn_zone_put(struct txn *t, const struct name *apex, const struct records *rs);
@@ -91,7 +92,7 @@ typedef int (*change_check)(void *arg, const struct rrset_change *of, const stru
 /* txn_change - change RRsets of a loaded zone.  c is in canonical order of owner, then
  * by type, each (owner, type) once, TYPE_ANY before the owner's others.  Unless the SOA
  * is among them, its serial is raised by one (RFC 1982 section 3.1).  check may be NULL.
- * 0; -ENOENT (no such zone), -EALREADY, -ENOSPC, -ENOMEM, -EINVAL (the SOA would go),
+ * 0; -ENOENT (no such zone), -EALREADY, -ENOSPC, -ENOMEM, -E2BIG, -EINVAL (the SOA would go),
  * -ERANGE (an owner outside the zone), or what check said.  After all but the first
  * two the transaction can only be aborted. */
 int txn_change(struct txn *t, const struct name *apex, const struct rrset_change *c, size_t cnt,

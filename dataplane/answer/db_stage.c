@@ -214,7 +214,7 @@ int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_sou
 	size_t size = node_bake(db->bake, BAKE_MAX, src);
 
 	if (!size)
-		return -EINVAL;
+		return -E2BIG;
 	if (standing && node_same(at(db, standing), db->bake)) {
 		*out = standing;
 		return 0;

@@ -182,8 +182,7 @@ struct node_source {
 };
 
 /* node_bake - write the image of a node into buf[0..cap).  Returns its size in
- * octets, or 0 if cap is too small (16 MiB always suffice: zone_check refuses
- * RRsets over 64 KiB).  `created`, `deleted`, `sibling` and `zone` are left 0. */
+ * octets, or 0 if cap is too small.  `created`, `deleted`, `sibling` and `zone` are left 0. */
 size_t node_bake(struct node *buf, size_t cap, const struct node_source *src);
 
 /* node_same - do two images hold the same content? */

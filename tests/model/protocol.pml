@@ -16,6 +16,7 @@
  *   FREE_AT_ONCE      memory is freed at the commit, without a grace period
  *   UNLINK_AT_ONCE    a removed name leaves the table at the commit
  *   ONE_PERIOD        an unlinked name is freed without a second period
+ *   LOOK_UNBOUNDED    a look at readers that all sleep counts for what is retired later
  *   PROBE_FIRST       a reader loads the version after its probe
  *   TABLE_IS_TRUTH    a reader believes the table without comparing versions
  *   COMMIT_FIRST      the commit counter is stored before the new node is linked
@@ -63,10 +64,20 @@ byte first, last;
 #define RETIRE(k, w) \
 	item_kind[last] = k; item_what[last] = w; item_due[last] = epoch + 1; last++
 
+/* One look at the readers serves for several items: `looked` is the epoch that all had
+ * reached then, and never more than the newest epoch of that time. */
+byte looked;
+
+#define LEAST(a, b) (a < b -> a : b)
+#ifdef LOOK_UNBOUNDED
+#define LOOK LEAST(seen[0], seen[1])
+#else
+#define LOOK LEAST(LEAST(seen[0], seen[1]), epoch)
+#endif
 #ifdef FREE_AT_ONCE
 #define PASSED(due) true
 #else
-#define PASSED(due) (seen[0] >= due && seen[1] >= due)
+#define PASSED(due) (looked >= due)
 #endif
 
 inline take_node(n)
@@ -198,6 +209,7 @@ proctype writer()
 		}
 		epoch = epoch + 1; /* E */
 abort_:		atomic { commits++; old = 0; fresh = 0; s = 0; other = 0; grow = false }
+	:: first < last && looked < item_due[first] -> looked = LOOK
 	:: reclaim()
 	:: commits == COMMITS && first == last -> break
 	od;
