@@ -505,6 +505,10 @@ int store_read(struct store *s, const struct name *apex, struct records *base, s
 		return rc;
 	journal.lines = &journal.line;
 	rc = get_stored(s, txn, apex, &d, NULL);
+	if (rc == MDB_NOTFOUND) {
+		mdb_txn_abort(txn);
+		return 0;
+	}
 	if (!rc && d.base) {
 		key = base_key(apex, d.base, 0);
 		rc = walk(txn, s->base, &key, on_read, &bases);

@@ -67,7 +67,8 @@ int store_each(struct store *s,
 int store_find(struct store *s, const struct name *apex, struct store_zone *z);
 
 /* store_read - the zone's base to *base (in canonical order) and its journal to *ops, as
- * edit.h's operations.  Both are the caller's, initialised.  0, -ENOMEM or -EIO. */
+ * edit.h's operations; nothing when nothing is known of it.  Both are the caller's,
+ * initialised.  0, -ENOMEM or -EIO. */
 int store_read(struct store *s, const struct name *apex, struct records *base, struct records *ops);
 
 /* store_begin - one transaction for the changes below; then store_commit, which makes
