@@ -5,8 +5,8 @@
 
 #include "answers.h"
 
-/* lab_put_file - load zones/FILE as the zone example. */
-static inline void lab_put_file(struct lab *l, const char *file)
+/* lab_put_file_and - load zones/FILE and more records as the zone example. */
+static inline void lab_put_file_and(struct lab *l, const char *file, const char *more)
 {
 	static char path[4096], text[1 << 16];
 
@@ -17,7 +17,13 @@ static inline void lab_put_file(struct lab *l, const char *file)
 		fatal(path);
 	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
 	fclose(f);
+	strncat(text, more, sizeof(text) - 1 - strlen(text));
 	lab_put(l, "example.", text);
+}
+
+static inline void lab_put_file(struct lab *l, const char *file)
+{
+	lab_put_file_and(l, file, "");
 }
 
 #endif

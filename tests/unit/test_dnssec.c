@@ -535,3 +535,36 @@ Test(dnssec, wildcard_chain_to_unsigned_cut, .init = open_lab)
 	cr_assert(nsec && glue && nsec < glue, "%s", got);
 	cr_assert_null(strstr(got, "ns ns.cut.example."), "%s", got);
 }
+
+/* A chain that would cost more than the operator allows is not served, the zone is; nor are
+ * its owners names (RFC 5155 section 7.2.8). */
+Test(dnssec, iterations, .init = open_lab)
+{
+	db_nsec3_limit(lab.db, 11);
+	lab_put_file(&lab, "rfc5155");
+	expect("nothing.example.", TYPE_A, "NXDOMAIN aa; ns @ SOA; ns @ RRSIG SOA");
+	expect("ai.example.", TYPE_A, "NOERROR aa; an ai. A; an ai. RRSIG A");
+	expect("0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example.", TYPE_NSEC3, "NXDOMAIN aa; ns @ SOA; ns @ RRSIG SOA");
+	expect("mc.a.example.", TYPE_A, "NOERROR; ns a. NS; ns a. NS; ns a. DS; ns a. RRSIG DS; ar ns1.a. A; ar ns2.a. A");
+	db_nsec3_limit(lab.db, 12);
+	lab_put_file(&lab, "rfc5155");
+	cr_assert(strstr(ask("nothing.example.", TYPE_A, true), " NSEC3 "));
+}
+
+/* Of several chains a closed one is served, wherever its NSEC3PARAM stands; one for servers
+ * only in future (flags) never is (RFC 5155 sections 4.1.2 and 7.3). */
+Test(dnssec, several_chains, .init = open_lab)
+{
+	static const char want[] = "NXDOMAIN aa; ns @ SOA; ns @ RRSIG SOA; "
+		"ns 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom. NSEC3; ns 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom. RRSIG NSEC3; ";
+	static const char *const more[] = { "@ 0 NSEC3PARAM 1 0 0 -\n", "@ 0 NSEC3PARAM 1 0 99 ffff\n",
+		"@ 0 NSEC3PARAM 1 0 0 -\nai NSEC3 1 0 0 - 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom A\n",
+		"@ 0 NSEC3PARAM 1 1 0 -\n", "@ 0 NSEC3PARAM 9 0 0 -\n" };
+
+	for (unsigned i = 0; i < 5; i++) {
+		lab_put_file_and(&lab, "rfc5155", more[i]);
+		const char *got = brief(ask("nothing.example.", TYPE_A, true));
+
+		cr_expect_eq(strncmp(got, want, strlen(want)), 0, "%u: %s", i, got);
+	}
+}
