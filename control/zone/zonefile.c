@@ -467,12 +467,13 @@ static const char *fallback_record(struct source *src, zs_scanner_t *s, const ch
 static const char *generate_fallback(struct source *src, zs_scanner_t *s, uint64_t line)
 {
 	const char *end = s->input.current, *begin = end, *at;
-	const char *refused = zs_strerror(s->error.code);
+	const char *cause;
 
 	while (begin > s->input.start && begin[-1] != '\n')
 		begin--;
-	if (fallback_record(src, s, begin, (size_t)(end - begin), &at))
-		return refused;
+	cause = fallback_record(src, s, begin, (size_t)(end - begin), &at);
+	if (cause)
+		return cause;
 	scanner_go_on(s, src->scanner_start, end);
 	return record_take(src, s, line);
 }

@@ -245,6 +245,8 @@ static const struct fault_case faults[] = {
 	  "z:6: invalid address character near \"x\"\n" },
 	{ "$GENERATE 250-260/2 a$ A 1.2.3.$\nb A x\n", "z:5: $GENERATE at 256: invalid IPv4 address\n"
 	  "z:6: invalid address character near \"x\"\n" },
+	{ "$GENERATE 1-2 a$ MB x..$\n", "z:5: $GENERATE at 1: a label is empty\n" },
+	{ "$GENERATE 1-2 a$ FOO x\n", "z:5: $GENERATE at 1: no known record type (and the class can only be IN)\n" },
 	{ "$GENERATE 5-6 a$ A \"\\# 3 01020$\"\n", "z:5: $GENERATE at 5: RDATA is too short\n" },
 	{ "$GENERATE 2147483646-2147483647 a${1} A 1.2.3.4\n",
 	  "z:5: $GENERATE at 2147483647: number out of range\n" },
@@ -565,7 +567,7 @@ Test(zonefile, generate_is_bounded)
 	for (int i = 0; i < 17; i++) {
 		fprintf(f, "$GENERATE 0-999999 a A x\n");
 		if (i < 16)
-			fprintf(w, "z:%d: $GENERATE at 0: invalid address character\n", i + 5);
+			fprintf(w, "z:%d: $GENERATE at 0: invalid IPv4 address\n", i + 5);
 	}
 	fprintf(w, "z:21: the zone's $GENERATEs make over 16777216 records\n");
 	fclose(f);
