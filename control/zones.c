@@ -20,7 +20,8 @@
 #define FULL_WAIT_NS (NS / 2)   /* for memory to come free before "arena full" is final */
 #define STOP_WAIT_NS (3 * NS)
 #define BASE_TURN 16 /* jobs between two of these steps while jobs wait */
-#define BASE_STEP ((size_t)512 << 10) /* octets of records written to the store at a time */
+#define BASE_STEP ((size_t)128 << 10) /* octets of records written to the store at a time */
+#define BASE_REST_NS (NS / 100) /* without a job, before that */
 #define STOPPING "pollux-control is stopping"
 
 enum job_kind { JOB_LOAD_ALL, JOB_ADD, JOB_REMOVE, JOB_RELOAD, JOB_RELOAD_ALL, JOB_APPLY,
@@ -1251,11 +1252,19 @@ static void writer(void *arg)
 {
 	struct zones *z = arg;
 	unsigned jobs = 0;
+	bool rested = true;
 
 	uv_mutex_lock(&z->mutex);
 	while (!z->stop) {
 		struct job *j = queue_pop(&z->todo);
 
+		if (!j && z->base_due && !rested) {
+			/* The next job of a row need not wait for a piece of a base. */
+			rested = true;
+			uv_cond_timedwait(&z->wake, &z->mutex, BASE_REST_NS);
+			continue;
+		}
+		rested = !j;
 		if (!j && z->retired > 0 && !z->base_due)
 			uv_cond_timedwait(&z->wake, &z->mutex, RECLAIM_PERIOD_NS);
 		else if (!j && !z->base_due)

@@ -93,8 +93,11 @@ def changes_outlive_a_restart():
     equal(run(edit(12))['zones'][0]['serial'], 12, 'the next serial')
 
 
+@lab.measured
 def killed_at_every_stage():
-    n, kept = 12, set()
+    L.restore()
+    settled()
+    n, kept = version(), set()
     for stage in ('prepared', 'stored', 'committed'):
         for nth in (1, 3):
             # Each zone's load reaches the place, too.
@@ -138,7 +141,7 @@ def killed_while_a_base_is_written():
         L.control.stop()
         L.start_control(program='POLLUX_CONTROL_HOOKS', env={'POLLUX_HOOK': '%s:%d' % (place, nth)})
         settled()
-        # The base follows the commit at once: its end may come before the acknowledgement.
+        # The base follows the commit: its end may come before the acknowledgement.
         with contextlib.suppress(lab.Failure, ConnectionError):
             run('zone example.com\nset v 60 TXT "%d"\nunset m0\nset m1 60 TXT "y"\nunset m5999\n' % (number + 1))
         L.control.popen.wait(10)
