@@ -290,6 +290,14 @@ class Server:
 
     # For pollux-load.
 
+    def load(self, *arguments, **options):
+        """One run of pollux-load against it, its CPU among the results; the server runs
+        only meanwhile."""
+        self.resume()
+        r = self.ground.load('--watch', ','.join(map(str, self.pids())), *arguments, *self.target(), **options)
+        self.pause()
+        return r
+
     def target(self):
         """The last arguments of pollux-load."""
         if self.path == 'memif':
@@ -323,15 +331,25 @@ class Echo(Server):
         time.sleep(0.5)
 
     def resume(self):
-        """testpmd may crash when a memif client leaves: its driver unmaps the rings while
-        they are polled.  Then it is started again."""
         super().resume()
         if self.processes[-1].poll() is not None:
-            self.stop()
-            self.processes = []
-            if self.path == 'memif' and os.path.exists(self.memif):
-                os.remove(self.memif)
-            self.configure()
+            self.restart()
+
+    def restart(self):
+        """testpmd may crash when a memif client leaves: its driver unmaps the rings while
+        they are polled."""
+        self.stop()
+        self.processes, self.paused = [], False
+        if self.path == 'memif' and os.path.exists(self.memif):
+            os.remove(self.memif)
+        self.configure()
+
+    def load(self, *arguments, **options):
+        try:
+            return super().load(*arguments, **options)
+        except Failure:
+            self.restart()
+            return super().load(*arguments, **options)
 
     def stop(self):
         super().stop()

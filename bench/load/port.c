@@ -26,7 +26,7 @@
 #include "dataplane/gate.h"
 
 #define RING 2048
-#define MEMIF_LOG2_RING 11
+#define MEMIF_LOG2_RING 10
 /* AF_XDP keeps a fill ring's worth of buffers in the kernel and as many on their way;
  * the others hold a burst each way. */
 #define POOL_XDP 8192
