@@ -21,6 +21,7 @@
 #define STOP_WAIT_NS (3 * NS)
 #define BASE_TURN 16 /* jobs between two of these steps while jobs wait */
 #define BASE_STEP ((size_t)128 << 10) /* octets of records written to the store at a time */
+#define BASE_STOP_NS NS /* for bases to be completed when the process stops */
 #define BASE_REST_NS (NS / 100) /* without a job, before that */
 #define STOPPING "pollux-control is stopping"
 
@@ -1281,6 +1282,11 @@ static void writer(void *arg)
 			uv_async_send(&z->async);
 		}
 	}
+	/* A zone whose base is complete does not depend on its file any more. */
+	uv_mutex_unlock(&z->mutex);
+	for (uint64_t end = uv_hrtime() + BASE_STOP_NS; z->base_due && uv_hrtime() < end;)
+		base_step(z);
+	uv_mutex_lock(&z->mutex);
 	z->ended = true;
 	uv_cond_signal(&z->over);
 	uv_mutex_unlock(&z->mutex);
