@@ -14,7 +14,7 @@ static struct {
 	alignas(64) struct arena_head head;
 	alignas(ARENA_UNIT) struct settings settings;
 	alignas(64) uint8_t table[sizeof(struct table) + sizeof(struct bucket)]; /* empty */
-} arena = { .settings = { "identity", "version", 1232 } };
+} arena = { .settings = { .identity = "identity", .version = "version", .udp_payload = 1232 } };
 
 #define REF_OF(member) ((ref)(offsetof(__typeof__(arena), member) / ARENA_UNIT))
 
