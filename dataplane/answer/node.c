@@ -190,7 +190,7 @@ static bool bake_hashes(struct node *buf, size_t cap, const struct node_source *
 size_t node_bake(struct node *buf, size_t cap, const struct node_source *src)
 {
 	size_t owner_len = name_wire_len(src->owner);
-	const struct record *rr = src->rr, *end = rr + src->rr_cnt, *sig = rr, *sig_end;
+	const struct record *rr = src->rr, *end = rr ? rr + src->rr_cnt : rr, *sig = rr, *sig_end;
 	uint16_t relocs[RELOCS_MAX];
 	struct bake b = { .owner = src->owner, .reloc = relocs,
 			  .reloc_cap = sizeof(relocs) / sizeof(relocs[0]) };
