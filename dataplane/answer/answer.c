@@ -436,7 +436,7 @@ static bool put_all_signatures(struct writer *w, const struct node *n, bool expa
 		if (!s[i].sig_cnt || s[i].type == TYPE_NSEC3)
 			continue;
 		any = true;
-		if (!put_signatures(w, n, &s[i], expand) || w->q->transport == TRANSPORT_UDP)
+		if (!put_signatures(w, n, &s[i], expand) || transport_datagram(w->q->transport))
 			break;
 	}
 	return any;
@@ -454,10 +454,10 @@ static bool put_any(struct writer *w, const struct node *n, bool expand)
 		if (s[i].rr_cnt) {
 			any = true;
 			if (!put_rrset(w, ANSWER, n, &s[i], expand) ||
-			    w->q->transport == TRANSPORT_UDP)
+			    transport_datagram(w->q->transport))
 				break;
 		}
-		if (s[i].sig_cnt && w->q->transport == TRANSPORT_TCP && !(w->dnssec && s[i].rr_cnt)) {
+		if (s[i].sig_cnt && !transport_datagram(w->q->transport) && !(w->dnssec && s[i].rr_cnt)) {
 			any = true;
 			if (!put_signatures(w, n, &s[i], expand))
 				break;

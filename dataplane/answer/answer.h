@@ -28,12 +28,28 @@ enum verdict {
 	VERDICT_PUNT,   /* for the control process: TSIG, IXFR, AXFR over TCP, ... */
 };
 
-enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
+enum transport {
+	TRANSPORT_UDP, TRANSPORT_TCP,
+	TRANSPORT_TLS, TRANSPORT_QUIC, /* RFC 7858, RFC 9250: streams */
+	TRANSPORT_DTLS,                /* RFC 8094: datagrams */
+};
+
+/* transport_datagram - is an answer one datagram, so that what does not fit is truncated? */
+static inline bool transport_datagram(enum transport t)
+{
+	return t == TRANSPORT_UDP || t == TRANSPORT_DTLS;
+}
+
+static inline bool transport_encrypted(enum transport t)
+{
+	return t >= TRANSPORT_TLS;
+}
 
 /* What a query's OPT asks for. */
 struct edns_options {
 	bool nsid;             /* RFC 5001 */
 	bool zoneversion;      /* RFC 9660 */
+	bool padding;          /* RFC 7830 */
 	uint8_t cookie_len;    /* octets of cookie[]: 0 (none), 8, or 16 to 40 (RFC 7873) */
 	uint8_t cookie[40];    /* the client's, then the server's */
 };
@@ -72,8 +88,8 @@ struct query {
 
 /* query_parse - read msg[0..len), untrusted, as a request over `transport`.
  *
- * max is the most octets an answer may have on this path: over UDP what the
- * port's MTU leaves for a datagram's payload, over TCP 65535.  The smaller of it,
+ * max is the most octets an answer may have on this path: in datagrams what the
+ * port's MTU leaves for their payload, in streams 65535.  The smaller of it,
  * the client's EDNS size and settings' udp_payload becomes q->limit (RFC 6891
  * 6.2.5).  VERDICT_ANSWER means: go on with the next stages, also when the rcode
  * is decided.  With VERDICT_PUNT *q is as complete as with VERDICT_ANSWER, so that

@@ -8,12 +8,14 @@
 #include "write.h"
 
 enum { /* the IANA registry of DNS EDNS0 option codes */
-	OPTION_NSID = 3, OPTION_COOKIE = 10, OPTION_EDE = 15, OPTION_ZONEVERSION = 19,
+	OPTION_NSID = 3, OPTION_COOKIE = 10, OPTION_PADDING = 12, OPTION_EDE = 15,
+	OPTION_ZONEVERSION = 19,
 };
 
 #define OPTION_HEADER 4      /* octets of code and length */
 #define COOKIE_RENEW 1800    /* seconds: an older cookie is replaced (RFC 9018 section 4.3) */
 #define ZONEVERSION_LEN 6    /* octets of LABELCOUNT, TYPE, serial (RFC 9660 section 2) */
+#define PADDED_MULTIPLE 468  /* octets: the length of padded answers (RFC 8467 section 4.1) */
 #define ZONEVERSION_SERIAL 0 /* TYPE: SOA-SERIAL */
 
 bool edns_read(struct edns_options *o, const uint8_t *in, size_t left)
@@ -45,6 +47,9 @@ bool edns_read(struct edns_options *o, const uint8_t *in, size_t left)
 			if (len != 0) /* RFC 9660 section 3.1 */
 				return false;
 			o->zoneversion = true;
+			break;
+		case OPTION_PADDING:
+			o->padding = true; /* whatever it holds (RFC 7830 section 3) */
 			break;
 		}
 		in += len;
@@ -115,6 +120,21 @@ static uint8_t *write_cookie(const struct reader *r, const struct settings *s,
 	return out + COOKIE_SERVER;
 }
 
+/* The length of a message that ends at `end` is what padding hides: up to the next multiple, or
+ * the limit if that is nearer. */
+static uint8_t *write_padding(const struct query *q, uint8_t *out, size_t end)
+{
+	size_t least = end + OPTION_HEADER, padded = least + PADDED_MULTIPLE - 1;
+
+	padded -= padded % PADDED_MULTIPLE;
+	if (padded > q->limit)
+		padded = q->limit;
+	if (least > padded)
+		return out + end;
+	memset(option(out + end, OPTION_PADDING, padded - least), 0, padded - least);
+	return out + padded;
+}
+
 size_t edns_write(const struct reader *r, const struct query *q, uint8_t *out, size_t at)
 {
 	const struct settings *s = q->settings;
@@ -139,5 +159,9 @@ size_t edns_write(const struct reader *r, const struct query *q, uint8_t *out, s
 		wire_write16(option(p, OPTION_EDE, 2), q->ede);
 		p += OPTION_HEADER + 2;
 	}
+	/* The last option, only where the answer is encrypted (RFC 8467 section 3, RFC 7830
+	 * section 6). */
+	if (q->options.padding && transport_encrypted(q->transport))
+		p = write_padding(q, out, (size_t)(p - out));
 	return (size_t)(p - out);
 }

@@ -191,13 +191,13 @@ static bool question_read(struct query *q)
 	return true;
 }
 
-/* limit_set - octets that the answer may have: over UDP what the client takes, at
+/* limit_set - octets that the answer may have: in a datagram what the client takes, at
  * least 512 (RFC 6891 6.2.3), but no more than we want to send. */
 static void limit_set(struct query *q, size_t max)
 {
 	size_t limit = UINT16_MAX;
 
-	if (q->transport == TRANSPORT_UDP) {
+	if (transport_datagram(q->transport)) {
 		limit = q->edns_size < q->udp_payload ? q->edns_size : q->udp_payload;
 		if (limit < DNS_UDP_MIN)
 			limit = DNS_UDP_MIN;
@@ -265,7 +265,7 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 	q->hash = 0;
 	q->qname.len = 0;
 	q->hint = 0;
-	q->options.nsid = q->options.zoneversion = false;
+	q->options.nsid = q->options.zoneversion = q->options.padding = false;
 	q->options.cookie_len = 0;
 	q->client = NULL;
 	q->settings = settings;
@@ -292,7 +292,7 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 	if (q->qtype == TYPE_IXFR)
 		return VERDICT_PUNT;
 	if (q->qtype == TYPE_AXFR)
-		return transport == TRANSPORT_TCP ? VERDICT_PUNT : decide(q, RCODE_NOTIMP);
+		return transport_datagram(transport) ? decide(q, RCODE_NOTIMP) : VERDICT_PUNT;
 
 	q->hash = name_hash(arena_map_head(&r->map)->secret, q->qname.wire, q->qname.len);
 	table_prefetch_bucket(table_current(r->map.base), q->hash);

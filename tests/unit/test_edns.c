@@ -280,3 +280,97 @@ Test(edns, settings_change_in_a_burst)
 	reader_offline(&lab.reader);
 	db_destroy(lab.db);
 }
+
+/* ask_padded - www.example. with an OPT that brings these options (hexadecimal); returns the
+ * answer's length. */
+static size_t ask_padded(const char *options, uint16_t type, enum transport t, size_t max,
+			 uint8_t *out)
+{
+	uint8_t msg[1024];
+	size_t len = question(msg, "www.example.", type, 1232), n = strlen(options) / 2;
+
+	hex(msg + len, options);
+	wire_write16(msg + len - 2, (uint16_t)n);
+	return answer_in(&lab, msg, len + n, t, max, out);
+}
+
+#define PADDING "000c0003ffffff"
+
+/* RFC 7830 section 6: not where the answer can be read anyway. */
+Test(edns, padding_in_clear_is_ignored)
+{
+	static const enum transport clear[] = { TRANSPORT_UDP, TRANSPORT_TCP };
+	uint8_t with[1232], without[1232];
+
+	open_with(COOKIES_ON, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		size_t len = ask_padded("", TYPE_A, clear[i], 1232, without);
+
+		cr_expect_eq(ask_padded(PADDING, TYPE_A, clear[i], 1232, with), len);
+		cr_expect_eq(memcmp(with, without, len), 0);
+	}
+	db_destroy(lab.db);
+}
+
+/* RFC 8467 section 4.1: multiples of 468 octets; the last option (section 3), all zeros. */
+Test(edns, padding_of_encrypted_answers)
+{
+	static const enum transport sealed[] = { TRANSPORT_TLS, TRANSPORT_QUIC, TRANSPORT_DTLS };
+	uint8_t out[4096];
+
+	open_with(COOKIES_ON, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		size_t plain = ask_padded("", TYPE_A, sealed[i], 1232, out);
+
+		cr_expect_lt(plain, 464, "what did not ask for it is not padded");
+		size_t len = ask_padded(PADDING "00030000", TYPE_A, sealed[i], 1232, out);
+
+		cr_assert_eq(len, 468);
+		cr_assert_not_null(answer_text(out, len));
+		uint16_t rest = (uint16_t)(468 - plain - 7 - 4); /* NSID takes 7 */
+
+		cr_expect_eq(memcmp(out + plain, "\0\3\0\3ns1\0\14", 9), 0);
+		cr_expect_eq(wire_read16(out + plain + 9), rest);
+		cr_expect_eq(wire_read16(out + plain - 2), 7 + 4 + rest);
+		for (size_t k = plain + 11; k < len; k++)
+			cr_assert_eq(out[k], 0);
+	}
+	db_destroy(lab.db);
+}
+
+/* Every length of an answer from below one multiple to above the next, in every limit around it:
+ * the padded answer has the next multiple's length or the limit's, or none where four octets
+ * of option do not fit (RFC 7830 section 3). */
+Test(edns, padding_at_every_length_and_limit)
+{
+	uint8_t out[4096];
+	char options[80] = PADDING "00030000";
+
+	for (unsigned id = 1; id < SETTINGS_TEXT; id++) {
+		struct settings s = { .udp_payload = 4096 };
+		uint64_t version;
+
+		lab_open(&lab);
+		lab_put(&lab, "example.", "@ 60 SOA . . 1 1 1 1 1\n@ 60 NS .\nwww 60 TXT "
+			"0123456789012345678901234567890123456789012345678901234567890123456789"
+			"0123456789012345678901234567890123456789012345678901234567890123456789 "
+			"0123456789012345678901234567890123456789012345678901234567890123456789"
+			"0123456789012345678901234567890123456789012345678901234567890123456789\n");
+		memset(s.identity, 'i', id);
+		struct txn *t = db_begin(lab.db);
+
+		cr_assert_eq(txn_settings(t, &s), 0);
+		cr_assert_eq(txn_commit(t, &version), 0);
+		size_t bare = ask_padded("00030000", TYPE_TXT, TRANSPORT_QUIC, 65535, out);
+		size_t want = (bare + 4 + 467) / 468 * 468;
+
+		cr_assert_eq(ask_padded(options, TYPE_TXT, TRANSPORT_QUIC, 65535, out), want);
+		for (size_t max = bare; max <= want + 1; max += max < bare + 6 || max > want - 4 ? 1 : 7) {
+			size_t len = ask_padded(options, TYPE_TXT, TRANSPORT_QUIC, max, out);
+
+			cr_assert_eq(len, max < bare + 4 ? bare : max < want ? max : want);
+			cr_assert_not_null(answer_text(out, len));
+		}
+		db_destroy(lab.db);
+	}
+}
