@@ -637,10 +637,56 @@ static void read_listen(struct load *l, const yaml_node_t *value, const struct f
 static const struct field tcp_fields[] = {
 	{.key = "idle-timeout", .read = read_duration, .choice = time_units,
 	 .offset = offsetof(struct config, tcp_idle_timeout_ms), .min = 100, .max = 3600000},
+	{.key = "first-byte-timeout", .read = read_duration, .choice = time_units,
+	 .offset = offsetof(struct config, tcp_first_timeout_ms), .min = 100, .max = 3600000},
 	{.key = "max-clients", .read = read_unsigned,
 	 .offset = offsetof(struct config, tcp_max_clients), .min = 1, .max = 1000000},
+	{.key = "max-clients-per-prefix", .read = read_unsigned,
+	 .offset = offsetof(struct config, tcp_max_prefix), .min = 1, .max = 1000000},
+	{.key = "ipv4-prefix-length", .read = read_unsigned,
+	 .offset = offsetof(struct config, tcp_ipv4_prefix), .min = 1, .max = 32},
+	{.key = "ipv6-prefix-length", .read = read_unsigned,
+	 .offset = offsetof(struct config, tcp_ipv6_prefix), .min = 1, .max = 128},
 	{0}
 };
+
+static const struct choice switch_words[] = {
+	{"on", 1}, {"yes", 1}, {"true", 1}, {"off", 0}, {"no", 0}, {"false", 0}, {0}
+};
+
+static const struct field tls_fields[] = {
+	{.key = "certificate", .read = read_path, .offset = offsetof(struct config, tls_certificate)},
+	{.key = "key", .read = read_path, .offset = offsetof(struct config, tls_key)},
+	{.key = "port", .read = read_u16, .offset = offsetof(struct config, tls_port),
+	 .min = 1, .max = UINT16_MAX},
+	{.key = "dot", .read = read_choice, .choice = switch_words, .words = "yes or no",
+	 .offset = offsetof(struct config, tls_dot)},
+	{.key = "doq", .read = read_choice, .choice = switch_words, .words = "yes or no",
+	 .offset = offsetof(struct config, tls_doq)},
+	{.key = "dtls", .read = read_choice, .choice = switch_words, .words = "yes or no",
+	 .offset = offsetof(struct config, tls_dtls)},
+	{0}
+};
+
+static void read_tls(struct load *l, const yaml_node_t *value, const struct field *f,
+		     void *object)
+{
+	struct config *c = object;
+
+	c->has_tls = true;
+	c->tls_line = line_of(value);
+	c->tls_dot = c->tls_doq = c->tls_dtls = 1;
+	read_mapping(l, value, f->key, f->fields, c);
+	if (!c->tls_certificate != !c->tls_key)
+		fault(l, c->tls_line, "tls: a certificate needs its key, and a key its certificate");
+}
+
+static void read_user(struct load *l, const yaml_node_t *value, const struct field *f,
+		      void *object)
+{
+	((struct config *)object)->user_line = line_of(value);
+	read_text(l, value, f, object);
+}
 
 static void read_secrets(struct load *l, const yaml_node_t *value, const struct field *f,
 			 void *object)
@@ -689,7 +735,12 @@ static const struct field server_fields[] = {
 	{.key = "cookies", .read = read_choice, .choice = cookie_words,
 	 .words = "on, off or require", .offset = offsetof(struct config, cookies)},
 	{.key = "cookie-secrets", .read = read_secrets, .max = 2},
+	{.key = "user", .read = read_user, .offset = offsetof(struct config, user),
+	 .max = CONFIG_USER_MAX},
+	{.key = "threads", .read = read_unsigned, .offset = offsetof(struct config, threads),
+	 .min = 1, .max = CONFIG_THREADS_MAX},
 	{.key = "tcp", .read = read_section, .fields = tcp_fields},
+	{.key = "tls", .read = read_tls, .fields = tls_fields},
 	{0}
 };
 
@@ -933,6 +984,21 @@ static const struct field root_fields[] = {
 	{0}
 };
 
+/* A port speaks either TLS, QUIC and DTLS or none of them (RFC 7858 section 3.1, RFC 9250
+ * section 4.1.1). */
+static void check_tls(struct load *l, const struct config *c)
+{
+	for (size_t i = 0; c->has_tls && i < c->listen_cnt; i++) {
+		const struct sockaddr_storage *sa = &c->listen[i].sa;
+		uint16_t port = ntohs(sa->ss_family == AF_INET ?
+				      ((const struct sockaddr_in *)sa)->sin_port :
+				      ((const struct sockaddr_in6 *)sa)->sin6_port);
+
+		if (port == c->tls_port)
+			fault(l, c->listen[i].line, "listen: port %u is that of tls", port);
+	}
+}
+
 /* The control process makes its sockets in the run directory. */
 static void check_sockets(struct load *l, const struct config *c)
 {
@@ -1095,6 +1161,8 @@ static void read_nodes(struct load *l, const char *text, size_t len)
 		else
 			read_mapping(l, root, "the file", root_fields, l->c);
 		if (!l->full)
+			check_tls(l, l->c);
+		if (!l->full)
 			check_sockets(l, l->c);
 		yaml_document_delete(&doc);
 	}
@@ -1156,12 +1224,15 @@ struct config *config_parse(const char *path, const char *text, size_t len,
 	*l.c = (struct config){
 		.udp_payload = 1232, .cookies = COOKIES_ON,
 		.dnssec_check = DNSSEC_WARN, .nsec3_iterations_max = 100,
-		.tcp_max_clients = 1024, .tcp_idle_timeout_ms = 10000,
+		.threads = 1, .tcp_max_clients = 1024, .tcp_max_prefix = 256,
+		.tcp_ipv4_prefix = 24, .tcp_ipv6_prefix = 56,
+		.tcp_idle_timeout_ms = 10000, .tcp_first_timeout_ms = 5000, .tls_port = 853,
 		.huge_pages = ARENA_HUGE_AUTO, .verify_checksums = CHECKSUMS_AUTO,
 		.table_memory = UINT64_C(1) << 30,
 	};
 
 	set_default(&l, &l.c->identity, "");
+	set_default(&l, &l.c->user, "");
 	set_default(&l, &l.c->version, "Pollux " POLLUX_VERSION);
 	set_default(&l, &l.c->run_directory, "/run/pollux");
 	set_default(&l, &l.c->data_directory, "/var/lib/pollux");
@@ -1306,6 +1377,9 @@ void config_free(struct config *c)
 	free(c->cores);
 	free(c->port);
 	free(c->zone);
+	free(c->user);
+	free(c->tls_certificate);
+	free(c->tls_key);
 	free(c->identity);
 	free(c->version);
 	free(c->run_directory);

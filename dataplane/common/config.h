@@ -21,6 +21,8 @@
 #define CONFIG_LISTEN_MAX 256 /* as many as the steering program's map holds */
 #define CONFIG_PORTS_MAX 16   /* as many as an attach message names */
 #define CONFIG_CORES_MAX 64   /* as many as the status region has slots */
+#define CONFIG_THREADS_MAX 16 /* each needs a slot of the status region, as the cores do */
+#define CONFIG_USER_MAX 32    /* octets of a user's name, as useradd permits */
 #define CONFIG_FAULTS_MAX 20  /* told of before the reader gives up */
 #define CONFIG_FILE_MAX (16u << 20) /* octets */
 
@@ -66,8 +68,19 @@ struct config {
 	uint16_t udp_payload;        /* server: udp-payload, default 1232, 512..4096 */
 	enum config_dnssec dnssec_check; /* server: dnssec-check, default DNSSEC_WARN */
 	uint16_t nsec3_iterations_max; /* server: nsec3-iterations-max, default 100 */
+	char *user;                  /* server: user, whom to become once all is open; "" to stay */
+	unsigned user_line;
+	unsigned threads;            /* server: threads on kernel sockets, default 1 */
 	unsigned tcp_max_clients;    /* server: tcp: max-clients, default 1024 */
+	unsigned tcp_max_prefix;     /* server: tcp: max-clients-per-prefix, default 256 */
+	unsigned tcp_ipv4_prefix, tcp_ipv6_prefix; /* bits, default 24 and 56 */
 	unsigned tcp_idle_timeout_ms;/* server: tcp: idle-timeout, default 10s */
+	unsigned tcp_first_timeout_ms; /* server: tcp: first-byte-timeout, default 5s */
+	bool has_tls;                /* there is a section server: tls */
+	unsigned tls_line;
+	char *tls_certificate, *tls_key; /* server: tls: certificate and key; both or neither NULL */
+	uint16_t tls_port;           /* server: tls: port, default 853, of TCP and of UDP */
+	unsigned tls_dot, tls_doq, tls_dtls; /* 0 or 1; in the section, default 1 */
 
 	/* dataplane */
 	bool has_dataplane;

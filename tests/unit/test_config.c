@@ -40,7 +40,11 @@ static const char *const example =
 	"  udp-payload: 1400\n"
 	"  dnssec-check: refuse\n"
 	"  nsec3-iterations-max: 0\n"
-	"  tcp: {idle-timeout: 2m, max-clients: 7}\n"
+	"  user: pollux\n"
+	"  threads: 2\n"
+	"  tcp: {idle-timeout: 2m, max-clients: 7, max-clients-per-prefix: 5,\n"
+	"        first-byte-timeout: 3s, ipv4-prefix-length: 32, ipv6-prefix-length: 64}\n"
+	"  tls: {certificate: cert.pem, key: /etc/key.pem, port: 8853, dot: off, doq: no}\n"
 	"dataplane:\n"
 	"  cores: [0]\n"
 	"  huge-pages: no\n"
@@ -94,6 +98,21 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->zone[1].dnssec_check, DNSSEC_AS_SERVER);
 	cr_assert_eq(c->tcp_idle_timeout_ms, 120000);
 	cr_assert_eq(c->tcp_max_clients, 7);
+	cr_assert_eq(c->tcp_max_prefix, 5);
+	cr_assert_eq(c->tcp_first_timeout_ms, 3000);
+	cr_assert_eq(c->tcp_ipv4_prefix, 32);
+	cr_assert_eq(c->tcp_ipv6_prefix, 64);
+	cr_assert_str_eq(c->user, "pollux");
+	cr_assert_eq(c->user_line, 10);
+	cr_assert_eq(c->threads, 2);
+	cr_assert(c->has_tls);
+	cr_assert_eq(c->tls_line, 14);
+	cr_assert_str_eq(c->tls_certificate, "/etc/cert.pem");
+	cr_assert_str_eq(c->tls_key, "/etc/key.pem");
+	cr_assert_eq(c->tls_port, 8853);
+	cr_assert_eq(c->tls_dot, 0);
+	cr_assert_eq(c->tls_doq, 0);
+	cr_assert_eq(c->tls_dtls, 1);
 
 	cr_assert(c->has_dataplane);
 	cr_assert_eq(c->core_cnt, 1);
@@ -104,7 +123,7 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->port[0].kind, PORT_INTERFACE);
 	cr_assert_str_eq(c->port[0].target, "eth1");
 	cr_assert_eq(c->port[0].queues, 3);
-	cr_assert_eq(c->port[0].line, 16);
+	cr_assert_eq(c->port[0].line, 20);
 	cr_assert_eq(c->port[1].kind, PORT_MEMIF);
 	cr_assert_str_eq(c->port[1].target, "/run/pollux/memif0.sock");
 	cr_assert_eq(c->port[1].queues, 1);
@@ -137,6 +156,13 @@ Test(config, what_is_not_said_has_its_default)
 	cr_assert_eq(c->nsec3_iterations_max, 100);
 	cr_assert_eq(c->tcp_max_clients, 1024);
 	cr_assert_eq(c->tcp_idle_timeout_ms, 10000);
+	cr_assert_eq(c->tcp_max_prefix, 256);
+	cr_assert_eq(c->tcp_first_timeout_ms, 5000);
+	cr_assert_eq(c->tcp_ipv4_prefix, 24);
+	cr_assert_eq(c->tcp_ipv6_prefix, 56);
+	cr_assert_str_eq(c->user, "");
+	cr_assert_eq(c->threads, 1);
+	cr_assert_not(c->has_tls);
 	cr_assert_not(c->has_dataplane);
 	cr_assert_eq(c->core_cnt, 0);
 	cr_assert_eq(c->port_cnt, 0);
@@ -240,6 +266,19 @@ static const struct {
 	{"server: {listen: [127.0.0.1], udp-payload: 1e3}\n", "a number was expected, not `1e3'"},
 	{"server: {listen: [127.0.0.1], udp-payload: [1]}\n", "a number was expected, not a list"},
 	{"server: {listen: [127.0.0.1], tcp: {max-clients: 0}}\n", "0 is not within 1 to 1000000"},
+	{"server: {listen: [127.0.0.1], tcp: {max-clients-per-prefix: 0}}\n", "0 is not within 1 to 1000000"},
+	{"server: {listen: [127.0.0.1], tcp: {ipv4-prefix-length: 33}}\n", "33 is not within 1 to 32"},
+	{"server: {listen: [127.0.0.1], tcp: {ipv6-prefix-length: 129}}\n", "129 is not within 1 to 128"},
+	{"server: {listen: [127.0.0.1], threads: 0}\n", "0 is not within 1 to 16"},
+	{"server: {listen: [127.0.0.1], threads: 17}\n", "17 is not within 1 to 16"},
+	{"server: {listen: [127.0.0.1], user: \"\"}\n", ":1: user: empty value"},
+	{"server:\n  listen: [127.0.0.1]\n  tls:\n    certificate: a.pem\n",
+	 ":4: tls: a certificate needs its key"},
+	{"server: {listen: [127.0.0.1], tls: {key: a.pem}}\n", "and a key its certificate"},
+	{"server: {listen: [127.0.0.1], tls: {dot: maybe}}\n", "dot: yes or no was expected"},
+	{"server: {listen: [127.0.0.1], tls: {port: 0}}\n", "0 is not within 1 to 65535"},
+	{"server:\n  listen:\n    - 127.0.0.1\n    - 127.0.0.1@853\n  tls: {dtls: off}\n",
+	 ":4: listen: port 853 is that of tls"},
 	{"server: {listen: [127.0.0.1], tcp: {idle-timeout: 10}}\n", ":1: idle-timeout: a duration"},
 	{"server: {listen: [127.0.0.1], tcp: {idle-timeout: 10d}}\n", ":1: idle-timeout: a duration"},
 	{"server: {listen: [127.0.0.1], tcp: {idle-timeout: 10 s}}\n", ":1: idle-timeout: a duration"},
