@@ -48,7 +48,7 @@ void stage_hashes(const struct txn *t, struct node_source *src, const struct nod
 		  uint8_t *hash)
 {
 	uint8_t wildcard[2 + NAME_MAX_LEN] = { 1, '*' };
-	size_t len = name_wire_len(src->owner);
+	size_t len;
 
 	if (!t->chain || src->flags & (NODE_BELOW | NODE_HIDDEN))
 		return;
@@ -58,6 +58,7 @@ void stage_hashes(const struct txn *t, struct node_source *src, const struct nod
 		memcpy(hash, node_own_hash(standing), 2 * NODE_HASH);
 		return;
 	}
+	len = name_wire_len(src->owner);
 	nsec3_hash(t->chain, src->owner, len, hash);
 	memcpy(wildcard + 2, src->owner, len);
 	nsec3_hash(t->chain, wildcard, 2 + len, hash + NODE_HASH);

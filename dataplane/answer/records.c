@@ -11,6 +11,7 @@
 
 #define CHUNK_MIN ((size_t)16 << 10) /* octets; each further chunk is twice as big ... */
 #define CHUNK_MAX ((size_t)4 << 20)  /* ... up to this */
+#define AHEAD     8                  /* owners between the fetch of octets and their use */
 
 struct records_chunk {
 	struct records_chunk *next;
@@ -288,6 +289,64 @@ static size_t squeeze(struct record *rr, size_t cnt)
 	return out;
 }
 
+/* keep - copy octets into the newest chunk; NULL when memory has ended. */
+static const uint8_t *keep(struct records_chunk **list, const uint8_t *octets, size_t len)
+{
+	uint8_t *to = chunk_reserve(list, len);
+
+	if (to) {
+		memcpy(to, octets, len);
+		(*list)->used += len;
+	}
+	return to;
+}
+
+/* gather - put the records into the order of their runs, and their octets too: whoever
+ * goes through a big zone in order then finds each record's next to the last one's
+ * instead of waiting for memory.  0 or -ENOMEM. */
+static int gather(struct records *rs, struct run *run, size_t runs)
+{
+	struct record *rr = malloc(rs->cnt * sizeof(*rr));
+	struct records_chunk *chunk = NULL;
+	size_t out = 0;
+
+	if (!rr)
+		return -ENOMEM;
+	for (size_t i = 0; i < runs; i++) {
+		const struct record *in = rs->rr + run[i].first;
+
+		if (i + 2 * AHEAD < runs)
+			__builtin_prefetch(rs->rr + run[i + 2 * AHEAD].first);
+		if (i + AHEAD < runs) {
+			const uint8_t *octets = rs->rr[run[i + AHEAD].first].owner;
+
+			__builtin_prefetch(octets);
+			__builtin_prefetch(octets + 64);
+		}
+		const uint8_t *owner = keep(&chunk, in->owner, name_wire_len(in->owner));
+
+		run[i].first = out;
+		for (uint32_t j = 0; owner && j < run[i].cnt; j++, out++) {
+			rr[out] = in[j];
+			rr[out].owner = owner;
+			rr[out].rdata = keep(&chunk, in[j].rdata, in[j].rdata_len);
+			if (!rr[out].rdata)
+				owner = NULL;
+		}
+		if (!owner) {
+			free(rr);
+			chunk_free_all(chunk);
+			return -ENOMEM;
+		}
+	}
+	free(rs->rr);
+	chunk_free_all(rs->chunk);
+	rs->rr = rr;
+	rs->cap = rs->cnt;
+	rs->chunk = chunk;
+	return 0;
+}
+
 /* one_owner - do all records share their owner's octets, as those of one name do? */
 static bool one_owner(const struct records *rs)
 {
@@ -300,9 +359,8 @@ static bool one_owner(const struct records *rs)
 int records_sort(struct records *rs)
 {
 	struct records_chunk *keys = NULL;
-	struct record *rr = NULL;
 	struct run *run = NULL;
-	size_t runs = 0, out = 0;
+	size_t runs = 0;
 	int ret = -ENOMEM;
 
 	if (rs->sorted || rs->cnt == 0) {
@@ -323,18 +381,9 @@ int records_sort(struct records *rs)
 	for (size_t i = 1; i < runs && ordered; i++)
 		ordered = run_cmp(&run[i - 1], &run[i]) <= 0;
 	if (!ordered) {
-		rr = malloc(rs->cnt * sizeof(*rr));
-		if (!rr)
-			goto done;
 		qsort(run, runs, sizeof(*run), run_cmp);
-		for (size_t i = 0; i < runs; i++) {
-			memcpy(rr + out, rs->rr + run[i].first, run[i].cnt * sizeof(*rr));
-			run[i].first = out;
-			out += run[i].cnt;
-		}
-		free(rs->rr);
-		rs->rr = rr;
-		rs->cap = rs->cnt;
+		if (gather(rs, run, runs))
+			goto done;
 	}
 
 	/* Runs stand in order now: give equal neighbours one owner, sort within. */
