@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* credentials.h - what TLS, QUIC and DTLS sessions of port 853 have in common: the
+ * certificate with its key, and the secrets of session tickets, cookies and tokens.
+ *
+ * A struct credentials never changes once it is in a vault, so any thread may use the
+ * one it holds.  A reload puts another one into the vault: sessions begun before go on
+ * with theirs, which lives until the last of them has ended.
+ */
+#ifndef POLLUX_CREDENTIALS_H
+#define POLLUX_CREDENTIALS_H
+
+#include <gnutls/gnutls.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CREDENTIALS_PIN 45     /* room for a pin in text, NUL included */
+#define CREDENTIALS_SECRET 32  /* octets */
+#define CREDENTIALS_CERTIFICATE "tls-certificate.pem" /* of our own making, in a folder */
+#define CREDENTIALS_KEY "tls-key.pem"
+
+struct credentials {
+	_Atomic unsigned users;
+	gnutls_certificate_credentials_t x509;
+	/* What each transport may negotiate. */
+	gnutls_priority_t tls, quic, dtls;
+	/* Drawn at start and kept over reloads, so that tickets and cookies stay good. */
+	gnutls_datum_t ticket_key, cookie_key;
+	/* Of QUIC's address validation tokens and stateless resets, made from the private
+	 * key: a restarted server can still end a connection that it has forgotten (RFC
+	 * 9000 section 10.3.2). */
+	uint8_t secret[CREDENTIALS_SECRET];
+	/* The pin of the certificate's key: base64 of the SHA-256 of its
+	 * SubjectPublicKeyInfo (RFC 7858 section 4.2, RFC 7469 section 2.4). */
+	char pin[CREDENTIALS_PIN];
+	int64_t expires; /* seconds since 1970: notAfter */
+};
+
+/* credentials_load - read a certificate (PEM, with its chain behind it) and its key
+ * (PEM).  0 and *out, of which the caller is the one user; or -errno after writing a
+ * sentence that names the file to `error`. */
+int credentials_load(struct credentials **out, const char *certificate, const char *key,
+		     char *error, size_t error_size);
+
+/* credentials_own - the self-signed certificate kept in `folder`, made when none is
+ * there: for a P-256 key, in the name `name` ("pollux" if that is empty), of no end
+ * that matters: clients know it by its pin.  The key's file is the owner's alone.
+ * Returns as credentials_load does; *made says whether it is new. */
+int credentials_own(struct credentials **out, const char *folder, const char *name, bool *made,
+		    char *error, size_t error_size);
+
+/* credentials_inherit - give c, which nobody uses yet, the secrets drawn for old. */
+int credentials_inherit(struct credentials *c, const struct credentials *old);
+
+/* credentials_drop - one user less.  NULL is nobody's. */
+void credentials_drop(struct credentials *c);
+
+/* The credentials in force.  Any thread. */
+struct credentials_vault {
+	pthread_mutex_t lock;
+	struct credentials *current;
+};
+
+/* credentials_vault_init - a vault that holds c, and with it the caller's use of it. */
+void credentials_vault_init(struct credentials_vault *v, struct credentials *c);
+void credentials_vault_free(struct credentials_vault *v);
+
+/* credentials_get - those in force; the caller becomes a user. */
+struct credentials *credentials_get(struct credentials_vault *v);
+
+/* credentials_put - c is in force from now on; it inherits.  The caller's use of it
+ * goes to the vault.  0, or -ENOMEM: then all is as before, and c the caller's. */
+int credentials_put(struct credentials_vault *v, struct credentials *c);
+
+#endif

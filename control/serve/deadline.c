@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "control/serve/deadline.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+int deadlines_init(struct deadlines *d, size_t cap)
+{
+	*d = (struct deadlines){.cap = cap};
+	d->heap = calloc(cap ? cap : 1, sizeof(struct deadline *));
+	return d->heap ? 0 : -ENOMEM;
+}
+
+void deadlines_free(struct deadlines *d)
+{
+	free(d->heap);
+	*d = (struct deadlines){0};
+}
+
+static void put(struct deadlines *d, size_t at, struct deadline *one)
+{
+	d->heap[at] = one;
+	one->place = at + 1;
+}
+
+static void rise(struct deadlines *d, size_t at, struct deadline *one)
+{
+	while (at > 0 && d->heap[(at - 1) / 2]->at > one->at) {
+		put(d, at, d->heap[(at - 1) / 2]);
+		at = (at - 1) / 2;
+	}
+	put(d, at, one);
+}
+
+static void sink(struct deadlines *d, size_t at, struct deadline *one)
+{
+	for (;;) {
+		size_t child = 2 * at + 1;
+
+		if (child >= d->cnt)
+			break;
+		if (child + 1 < d->cnt && d->heap[child + 1]->at < d->heap[child]->at)
+			child++;
+		if (d->heap[child]->at >= one->at)
+			break;
+		put(d, at, d->heap[child]);
+		at = child;
+	}
+	put(d, at, one);
+}
+
+static void take_out(struct deadlines *d, struct deadline *one)
+{
+	size_t at = one->place - 1;
+	struct deadline *last = d->heap[--d->cnt];
+
+	one->place = 0;
+	if (last == one)
+		return;
+	if (at > 0 && d->heap[(at - 1) / 2]->at > last->at)
+		rise(d, at, last);
+	else
+		sink(d, at, last);
+}
+
+void deadline_set(struct deadlines *d, struct deadline *one, uint64_t at)
+{
+	if (at == DEADLINE_NONE) {
+		if (one->place)
+			take_out(d, one);
+		return;
+	}
+	if (!one->place) {
+		assert(d->cnt < d->cap);
+		one->at = at;
+		rise(d, d->cnt++, one);
+	} else if (at < one->at) {
+		one->at = at;
+		rise(d, one->place - 1, one);
+	} else {
+		one->at = at;
+		sink(d, one->place - 1, one);
+	}
+}

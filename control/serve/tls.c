@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "control/serve/tls.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tls {
+	gnutls_session_t session;
+	struct credentials *credentials;
+	tls_emit emit;
+	void *arg;
+	const uint8_t *in; /* not taken yet; within tls_decrypt only */
+	size_t left;
+	bool established, failed, ending;
+};
+
+static ssize_t pull(gnutls_transport_ptr_t arg, void *out, size_t len)
+{
+	struct tls *t = arg;
+
+	if (t->left == 0) {
+		gnutls_transport_set_errno(t->session, EAGAIN);
+		return -1;
+	}
+	if (len > t->left)
+		len = t->left;
+	memcpy(out, t->in, len);
+	t->in += len;
+	t->left -= len;
+	return (ssize_t)len;
+}
+
+static ssize_t push(gnutls_transport_ptr_t arg, const void *octets, size_t len)
+{
+	struct tls *t = arg;
+
+	if (t->emit(t->arg, octets, len))
+		return (ssize_t)len;
+	t->failed = true;
+	gnutls_transport_set_errno(t->session, EPIPE);
+	return -1;
+}
+
+/* A client that names protocols has to name ours (RFC 7301 section 3.2): then it is
+ * not one that was led here from some other service.  It need not name any. */
+static const gnutls_datum_t alpn = {(unsigned char *)"dot", 3};
+
+int tls_new(struct tls **out, struct credentials *c, tls_emit emit, void *arg)
+{
+	struct tls *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	if (gnutls_init(&t->session, GNUTLS_SERVER | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL) < 0) {
+		free(t);
+		return -ENOMEM;
+	}
+	atomic_fetch_add_explicit(&c->users, 1, memory_order_relaxed);
+	t->credentials = c;
+	t->emit = emit;
+	t->arg = arg;
+	if (gnutls_priority_set(t->session, c->tls) < 0 ||
+	    gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, c->x509) < 0 ||
+	    gnutls_alpn_set_protocols(t->session, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0 ||
+	    gnutls_session_ticket_enable_server(t->session, &c->ticket_key) < 0) {
+		tls_free(t);
+		return -ENOMEM;
+	}
+	gnutls_handshake_set_timeout(t->session, GNUTLS_INDEFINITE_TIMEOUT); /* the connection has one */
+	gnutls_transport_set_ptr(t->session, t);
+	gnutls_transport_set_pull_function(t->session, pull);
+	gnutls_transport_set_push_function(t->session, push);
+	*out = t;
+	return 0;
+}
+
+void tls_free(struct tls *t)
+{
+	gnutls_deinit(t->session);
+	credentials_drop(t->credentials);
+	free(t);
+}
+
+static ptrdiff_t fail(struct tls *t, int error)
+{
+	if (!t->failed)
+		gnutls_alert_send_appropriate(t->session, error);
+	t->failed = true;
+	return -EPROTO;
+}
+
+/* What an error of GnuTLS asks for: go on, wait for input, or end. */
+static bool is_wait(int error)
+{
+	return error == GNUTLS_E_AGAIN;
+}
+
+static bool is_harmless(int error)
+{
+	/* A warning alert says nothing that matters to us; EINTR cannot come. */
+	return error == GNUTLS_E_INTERRUPTED || error == GNUTLS_E_WARNING_ALERT_RECEIVED;
+}
+
+ptrdiff_t tls_decrypt(struct tls *t, const uint8_t *in, size_t len, uint8_t *out, bool *ended)
+{
+	size_t room = len + TLS_RECORD_MAX, have = 0;
+
+	if (t->failed)
+		return -EPROTO;
+	t->in = in;
+	t->left = len;
+	while (!t->established) {
+		int result = gnutls_handshake(t->session);
+
+		if (result == GNUTLS_E_SUCCESS)
+			t->established = true;
+		else if (is_wait(result))
+			return 0;
+		else if (!is_harmless(result))
+			return fail(t, result);
+	}
+	/* What was kept of a record is less than one: there is always room. */
+	while (have < room) {
+		ssize_t n = gnutls_record_recv(t->session, out + have, room - have);
+
+		if (n > 0) {
+			have += (size_t)n;
+		} else if (n == 0) {
+			*ended = true;
+			return (ptrdiff_t)have;
+		} else if (is_wait((int)n)) {
+			return (ptrdiff_t)have;
+		} else if (!is_harmless((int)n)) {
+			/* A renegotiation (TLS 1.2) ends here, too: nobody needs one. */
+			return fail(t, (int)n);
+		}
+	}
+	return (ptrdiff_t)have;
+}
+
+bool tls_encrypt(struct tls *t, const uint8_t *octets, size_t len)
+{
+	while (len > 0) {
+		ssize_t n = t->failed || t->ending ? -1 : gnutls_record_send(t->session, octets, len);
+
+		if (n <= 0) {
+			t->failed = true;
+			return false;
+		}
+		octets += n;
+		len -= (size_t)n;
+	}
+	return true;
+}
+
+void tls_end(struct tls *t)
+{
+	if (t->established && !t->failed && !t->ending)
+		gnutls_bye(t->session, GNUTLS_SHUT_WR);
+	t->ending = true;
+}
+
+bool tls_established(const struct tls *t)
+{
+	return t->established;
+}
+
+bool tls_resumed(const struct tls *t)
+{
+	return gnutls_session_is_resumed(t->session);
+}
