@@ -82,18 +82,12 @@ void tls_free(struct tls *t)
 	free(t);
 }
 
-static ptrdiff_t fail(struct tls *t, int error)
+static ptrdiff_t broken(struct tls *t, int error)
 {
 	if (!t->failed)
 		gnutls_alert_send_appropriate(t->session, error);
 	t->failed = true;
-	return -EPROTO;
-}
-
-/* What an error of GnuTLS asks for: go on, wait for input, or end. */
-static bool is_wait(int error)
-{
-	return error == GNUTLS_E_AGAIN;
+	return TLS_BROKEN;
 }
 
 static bool is_harmless(int error)
@@ -102,41 +96,42 @@ static bool is_harmless(int error)
 	return error == GNUTLS_E_INTERRUPTED || error == GNUTLS_E_WARNING_ALERT_RECEIVED;
 }
 
-ptrdiff_t tls_decrypt(struct tls *t, const uint8_t *in, size_t len, uint8_t *out, bool *ended)
+/* One step: the handshake, or a record. */
+static ssize_t step(struct tls *t, uint8_t *out, size_t room)
 {
-	size_t room = len + TLS_RECORD_MAX, have = 0;
-
-	if (t->failed)
-		return -EPROTO;
-	t->in = in;
-	t->left = len;
-	while (!t->established) {
+	if (!t->established) {
 		int result = gnutls_handshake(t->session);
 
-		if (result == GNUTLS_E_SUCCESS)
-			t->established = true;
-		else if (is_wait(result))
-			return 0;
-		else if (!is_harmless(result))
-			return fail(t, result);
+		if (result != GNUTLS_E_SUCCESS)
+			return result;
+		t->established = true;
 	}
-	/* What was kept of a record is less than one: there is always room. */
-	while (have < room) {
-		ssize_t n = gnutls_record_recv(t->session, out + have, room - have);
+	return gnutls_record_recv(t->session, out, room);
+}
 
-		if (n > 0) {
-			have += (size_t)n;
-		} else if (n == 0) {
-			*ended = true;
-			return (ptrdiff_t)have;
-		} else if (is_wait((int)n)) {
-			return (ptrdiff_t)have;
-		} else if (!is_harmless((int)n)) {
-			/* A renegotiation (TLS 1.2) ends here, too: nobody needs one. */
-			return fail(t, (int)n);
-		}
-	}
-	return (ptrdiff_t)have;
+ptrdiff_t tls_decrypt(struct tls *t, const uint8_t **in, size_t *len, uint8_t *out, size_t room)
+{
+	ssize_t n;
+
+	if (t->failed)
+		return TLS_BROKEN;
+	t->in = *in;
+	t->left = *len;
+	/* Tickets and keys end in EAGAIN, too, with input left behind them. */
+	do
+		n = step(t, out, room);
+	while ((n == GNUTLS_E_AGAIN && t->left > 0) || (n < 0 && is_harmless((int)n)));
+	*in = t->in;
+	*len = t->left;
+	t->left = 0;
+	if (n > 0)
+		return n;
+	if (n == 0)
+		return TLS_ENDED;
+	if (n == GNUTLS_E_AGAIN)
+		return 0;
+	/* A renegotiation (TLS 1.2) ends here, too: nobody needs one. */
+	return broken(t, (int)n);
 }
 
 bool tls_encrypt(struct tls *t, const uint8_t *octets, size_t len)

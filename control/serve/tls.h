@@ -15,8 +15,6 @@
 
 #include "control/serve/credentials.h"
 
-#define TLS_RECORD_MAX 16384 /* octets of plaintext (RFC 8446 section 5.1) */
-
 struct tls;
 
 /* Takes octets for the wire, of which a copy is made; false when it cannot, and the
@@ -30,14 +28,17 @@ int tls_new(struct tls **out, struct credentials *c, tls_emit emit, void *arg);
 /* tls_free - end it without a word. */
 void tls_free(struct tls *t);
 
-/* tls_decrypt - take all of in[0..len) off the wire and write what it holds for the
- * application to out, which has room for len + TLS_RECORD_MAX octets.
+#define TLS_ENDED  (-1) /* the client sends no more (close_notify) */
+#define TLS_BROKEN (-2) /* the session has failed */
+
+/* tls_decrypt - take octets off the wire, *in and *len moved past them, and write at
+ * most `room` (not 0) of what they hold for the application to out.
  *
- * Emits handshake messages and alerts.  Returns the octets written, or -EPROTO when
- * the session has failed: its alert has been emitted, and all that can be done is to
- * close.  *ended is set, and stays as it is otherwise, when the client says that it
- * sends no more (close_notify); what came before that is still to be answered. */
-ptrdiff_t tls_decrypt(struct tls *t, const uint8_t *in, size_t len, uint8_t *out, bool *ended);
+ * Emits handshake messages and alerts.  Returns how many octets were written; 0 when
+ * all input was taken and more is needed; TLS_ENDED: what came before is still to be
+ * answered; TLS_BROKEN: its alert has been emitted, and all that can be done is to
+ * close.  After a positive number there may be more, also with *len 0. */
+ptrdiff_t tls_decrypt(struct tls *t, const uint8_t **in, size_t *len, uint8_t *out, size_t room);
 
 /* tls_encrypt - emit octets[0..len) as records.  False when the session is lost. */
 bool tls_encrypt(struct tls *t, const uint8_t *octets, size_t len);
