@@ -77,31 +77,48 @@ static uint64_t load64(const uint8_t *p)
 	return v;
 }
 
-enum check check_frame(const struct checker *k, struct flights *f, const uint8_t *data, size_t len,
-		       struct checked *c)
+static uint32_t load32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return v;
+}
+
+/* Are a[0..len) and b[0..len) the same?  len is at least 4.  Few steps for the short
+ * strings that questions are; words overlap rather than reach beyond the end. */
+static bool same(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	uint64_t differ = 0;
+
+	if (len < 8)
+		return ((load32(a) ^ load32(b)) | (load32(a + len - 4) ^ load32(b + len - 4))) == 0;
+	for (size_t i = 0; i + 8 < len; i += 8)
+		differ |= load64(a + i) ^ load64(b + i);
+	return (differ | (load64(a + len - 8) ^ load64(b + len - 8))) == 0;
+}
+
+enum check check_find(const struct checker *k, const struct flights *f, const uint8_t *data, size_t len,
+		      struct checked *c)
 {
 	size_t ip = 14 + 4 * (size_t)k->peers->tag_cnt, udp, ip_len, udp_len;
 	uint16_t kind, port;
-	bool six;
 
-	*c = (struct checked){ 0 };
+	c->flight = NULL;
 	if (len < ip + 20 + UDP)
 		return CHECK_OTHER;
 	kind = wire_read16(data + ip - 2);
 	if (kind == 0x0800 && data[ip] == 0x45 && data[ip + 9] == 17) {
-		six = false;
 		udp = ip + 20;
 		ip_len = wire_read16(data + ip + 2) - (size_t)20;
 	} else if (kind == 0x86dd && len >= ip + 40 + UDP && data[ip + 6] == 17) {
-		six = true;
 		udp = ip + 40;
 		ip_len = wire_read16(data + ip + 4);
 	} else {
 		return CHECK_OTHER;
 	}
 	port = wire_read16(data + udp + 2);
-	if (wire_read16(data + udp) != k->peers->port || port < PREPARE_PORT ||
-	    port >= PREPARE_PORT + PREPARE_PORTS)
+	if (wire_read16(data + udp) != k->peers->port || (uint16_t)(port - PREPARE_PORT) >= PREPARE_PORTS)
 		return CHECK_OTHER;
 	udp_len = wire_read16(data + udp + 4);
 	if (udp_len < UDP + DNS_HEADER || udp_len != ip_len || udp_len > len - udp)
@@ -112,40 +129,58 @@ enum check check_frame(const struct checker *k, struct flights *f, const uint8_t
 
 	if (!e || e->at == 0)
 		return CHECK_LATE;
-
-	const struct prepared *p = prepare_at(k->base, e->at);
-	const uint8_t *asked = p->frame + p->dns;
-
 	c->flight = e;
+	c->frame = data;
 	c->msg = msg;
-	c->len = udp_len - UDP;
+	c->len = (uint32_t)(udp_len - UDP);
+	c->ip = (uint8_t)ip;
+	c->udp = (uint8_t)udp;
+	return CHECK_RIGHT;
+}
+
+/* Have the addresses, and the VLAN tags, been turned round? */
+static bool addresses_are_right(const struct prepared *p, const struct checked *c)
+{
+	const uint8_t *got = c->frame + c->ip, *asked = p->frame + c->ip;
+
+	if (p->dns != c->udp + UDP)
+		return false; /* the other family */
+	if (c->ip > 14 && memcmp(c->frame + 12, p->frame + 12, c->ip - (size_t)14) != 0)
+		return false;
+	if (c->udp - c->ip == 20) {
+		uint64_t pair = load64(asked + 12);
+
+		return load64(got + 12) == (pair >> 32 | pair << 32);
+	}
+	return ((load64(got + 8) ^ load64(asked + 24)) | (load64(got + 16) ^ load64(asked + 32)) |
+		(load64(got + 24) ^ load64(asked + 8)) | (load64(got + 32) ^ load64(asked + 16))) == 0;
+}
+
+enum check check_answer(const struct checker *k, struct checked *c)
+{
+	const struct prepared *p = prepare_at(k->base, c->flight->at);
+	const uint8_t *asked = p->frame + p->dns, *msg = c->msg;
+
+	c->sampled = false;
 	c->rcode = msg[3] & 0xf;
 	c->truncated = msg[2] >> 1 & 1;
-	if (p->dns != udp + UDP)
-		return CHECK_WRONG_ADDRESS; /* the other family */
-	if (six) {
-		if (memcmp(data + ip + 8, p->frame + ip + 24, 16) != 0 ||
-		    memcmp(data + ip + 24, p->frame + ip + 8, 16) != 0)
-			return CHECK_WRONG_ADDRESS;
-	} else {
-		uint64_t asked_pair = load64(p->frame + ip + 12);
-
-		if (load64(data + ip + 12) != (asked_pair >> 32 | asked_pair << 32))
-			return CHECK_WRONG_ADDRESS;
-	}
-	if (ip > 14 && memcmp(data + 12, p->frame + 12, ip - 14) != 0)
-		return CHECK_WRONG_ADDRESS; /* VLAN tags are part of where it goes */
+	if (!addresses_are_right(p, c))
+		return CHECK_WRONG_ADDRESS;
 	/* QR, the query's opcode, one question. */
 	if ((msg[2] & 0xf8) != (asked[2] & 0x78) + (k->echo ? 0 : 0x80) || wire_read16(msg + 4) != 1)
 		return CHECK_WRONG_HEADER;
 	if (c->len < (size_t)DNS_HEADER + p->question_len ||
-	    memcmp(msg + DNS_HEADER, asked + DNS_HEADER, p->question_len) != 0)
+	    !same(msg + DNS_HEADER, asked + DNS_HEADER, p->question_len))
 		return CHECK_WRONG_QUESTION;
 	if (c->rcode != p->rcode && p->rcode != RCODE_UNKNOWN && !k->echo)
 		return CHECK_WRONG_RCODE;
 	if (p->sample == 0)
 		return CHECK_RIGHT;
-	if (k->sums && !sum_is_right(data + (six ? ip + 8 : ip + 12), six ? 32 : 8, data + udp, udp_len))
-		return CHECK_WRONG_SUM;
+	if (k->sums) {
+		size_t addresses = c->udp - c->ip == 20 ? 8 : 32;
+
+		if (!sum_is_right(c->frame + c->udp - addresses, addresses, c->frame + c->udp, c->len + UDP))
+			return CHECK_WRONG_SUM;
+	}
 	return check_sample(k, p, c);
 }

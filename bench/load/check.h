@@ -44,16 +44,31 @@ struct checker {
 /* What was found out about an answer; the rest only with a flight. */
 struct checked {
 	struct flight *flight;  /* NULL: no query under way */
+	const uint8_t *frame;
 	const uint8_t *msg;     /* the message in the frame, `len` octets */
-	size_t len;
+	uint32_t len;
+	uint8_t ip, udp;        /* where in the frame these headers begin */
 	uint8_t rcode;          /* the header's four bits */
 	bool truncated;
 	bool sampled;           /* looked at as a whole */
 };
 
-/* check_frame - judge data[0..len).  Where it can be told which query an answer is to,
- * c->flight is that query's, still pending: the caller ends it. */
-enum check check_frame(const struct checker *k, struct flights *f, const uint8_t *data, size_t len,
-		       struct checked *c);
+/* check_find - which query is data[0..len) an answer to?  CHECK_RIGHT with c->flight that
+ * query's, still pending, which the caller ends; check_answer must follow.  Else a verdict,
+ * and c->flight is NULL.  *c is only filled in as far as check_answer needs it. */
+enum check check_find(const struct checker *k, const struct flights *f, const uint8_t *data, size_t len,
+		      struct checked *c);
+
+/* check_answer - judge the answer that check_find has found the query of. */
+enum check check_answer(const struct checker *k, struct checked *c);
+
+/* check_frame - both at once. */
+static inline enum check check_frame(const struct checker *k, const struct flights *f, const uint8_t *data,
+				     size_t len, struct checked *c)
+{
+	enum check verdict = check_find(k, f, data, len, c);
+
+	return verdict == CHECK_RIGHT ? check_answer(k, c) : verdict;
+}
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* flight.h - the queries that are under way, in a ring indexed by their numbers.
  *
- * A query is lost when it has not been answered after a time, or when the ring has come
- * round to its place.  One thread.
+ * A query is lost when it has not been answered after a time, or when the ring is so full
+ * that its place is wanted.  One thread.
  */
 #ifndef POLLUX_BENCH_FLIGHT_H
 #define POLLUX_BENCH_FLIGHT_H
@@ -12,6 +12,8 @@
 #include <stdlib.h>
 
 #include "bench/load/prepare.h"
+
+#define FLIGHTS_SKIP 8
 
 struct flight {
 	uint64_t sent;   /* when, in the caller's unit */
@@ -41,12 +43,17 @@ static inline void flights_free(struct flights *f)
 	f->ring = NULL;
 }
 
-/* flights_start - note that the query `at` is sent now; its number. */
+/* flights_start - note that the query `at` is sent now; its number.  Numbers whose places
+ * are taken by queries that are still under way are passed over, a few of them. */
 static inline uint32_t flights_start(struct flights *f, uint32_t at, uint64_t now)
 {
 	uint32_t number = f->next;
 	struct flight *e = &f->ring[number & f->mask];
 
+	for (unsigned i = 0; e->at && i < FLIGHTS_SKIP; i++) {
+		number = (number + 1) & PREPARE_NUMBER;
+		e = &f->ring[number & f->mask];
+	}
 	if (e->at) {
 		f->lost++;
 		f->pending--;
@@ -72,7 +79,8 @@ static inline void flights_end(struct flights *f, struct flight *e)
 	f->pending--;
 }
 
-/* flights_expire - count as lost what was sent before `limit`. */
+/* flights_expire - count as lost what was sent before `limit`.  Goes by places: what has
+ * been passed over may be counted a round of the ring later. */
 static inline void flights_expire(struct flights *f, uint64_t limit)
 {
 	/* What the ring has come round to is no longer there to look at. */

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,14 +24,10 @@
 #include <rte_mbuf_pool_ops.h>
 
 #include "dataplane/common/log.h"
-#include "dataplane/gate.h"
 
 #define RING 2048
-#define MEMIF_LOG2_RING 10
-/* AF_XDP keeps a fill ring's worth of buffers in the kernel and as many on their way;
- * the others hold a burst each way. */
-#define POOL_XDP 8192
-#define POOL_COPY 4096
+/* AF_XDP keeps a fill ring's worth of buffers in the kernel and as many on their way. */
+#define POOL 8192
 #define POOL_CACHE 256
 #define ROOM (2048 + RTE_PKTMBUF_HEADROOM)
 #define MEMORY_MIB 128 /* for buffers and DPDK itself, without huge pages */
@@ -44,7 +41,7 @@ static const char *const kinds[] = { "interface:", "memif:", "pci:" };
 
 int port_parse(struct port *p, const char *text)
 {
-	*p = (struct port){ .pass = -1 };
+	*p = (struct port){ .memif = { .connection = -1 } };
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		size_t len = strlen(kinds[i]);
 
@@ -108,7 +105,7 @@ static unsigned long huge_free(void)
 	return n;
 }
 
-static int eal_begin(const struct port *p, unsigned core)
+static int eal_begin(struct port *p, unsigned core)
 {
 	static const cookie_io_functions_t functions = { .write = log_line };
 	static char lcores[32], prefix[64], memory[16], device[64], folder[96];
@@ -146,8 +143,10 @@ static int eal_begin(const struct port *p, unsigned core)
 	}
 	argv[argc] = NULL;
 	if (rte_eal_init(argc, argv) < 0) {
-		rc = -rte_errno;
-		log_error("DPDK did not start: %s", rte_strerror(rte_errno));
+		rc = rte_errno ? -rte_errno : -EIO;
+		log_error("DPDK did not start: %s", rte_strerror(-rc));
+	} else {
+		p->started = true;
 	}
 	/* Nothing of ours is shared: the folder is empty, and better gone at once. */
 	snprintf(folder, sizeof(folder), RUNTIME_DIR "%s", prefix + strlen("--file-prefix="));
@@ -160,9 +159,8 @@ static int eal_begin(const struct port *p, unsigned core)
 static int pool_make(struct port *p)
 {
 	struct rte_pktmbuf_pool_private private = { .mbuf_data_room_size = ROOM };
-	unsigned cnt = p->kind == PORT_MEMIF ? POOL_COPY : POOL_XDP;
 
-	p->pool = rte_mempool_create_empty("load", cnt, sizeof(struct rte_mbuf) + ROOM, POOL_CACHE,
+	p->pool = rte_mempool_create_empty("load", POOL, sizeof(struct rte_mbuf) + ROOM, POOL_CACHE,
 					   sizeof(private), (int)rte_socket_id(),
 					   p->kind == PORT_INTERFACE ? RTE_MEMPOOL_F_NO_SPREAD : 0);
 	if (!p->pool)
@@ -204,11 +202,6 @@ static int device_add(struct port *p)
 
 	if (p->kind == PORT_PCI) {
 		snprintf(name, sizeof(name), "%s", p->target);
-	} else if (p->kind == PORT_MEMIF) {
-		snprintf(name, sizeof(name), "net_memif0");
-		snprintf(args, sizeof(args), "role=client,id=0,rsize=%d,socket-abstract=no,socket=%s",
-			 MEMIF_LOG2_RING, p->target);
-		rc = rte_eal_hotplug_add("vdev", name, args);
 	} else {
 		static const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 
@@ -310,13 +303,25 @@ bool port_link(const struct port *p)
 {
 	struct rte_eth_link link = { 0 };
 
+	if (p->kind == PORT_MEMIF)
+		return memif_link(&p->memif);
 	return p->kind == PORT_INTERFACE ||
 	       (rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP);
 }
 
-bool port_ready(const struct port *p)
+static int open_memif(struct port *p, unsigned core, double seconds)
 {
-	return p->pass < 0 || gate_open(p->pass);
+	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 2 }; /* locally administered */
+	cpu_set_t cpu;
+
+	CPU_ZERO(&cpu);
+	CPU_SET(core, &cpu);
+	if (sched_setaffinity(0, sizeof(cpu), &cpu) != 0) {
+		log_error("CPU %u: %s", core, strerror(errno));
+		return -errno;
+	}
+	memcpy(p->mac, mac, sizeof(mac));
+	return memif_open(&p->memif, p->target, seconds);
 }
 
 int port_open(struct port *p, unsigned core, double seconds)
@@ -324,6 +329,8 @@ int port_open(struct port *p, unsigned core, double seconds)
 	static const struct timespec nap = { .tv_nsec = NAP_NS };
 	int rc = p->kind == PORT_INTERFACE ? interface_look(p) : 0;
 
+	if (p->kind == PORT_MEMIF)
+		return open_memif(p, core, seconds);
 	if (rc == 0)
 		rc = eal_begin(p, core);
 	if (rc == 0)
@@ -334,22 +341,113 @@ int port_open(struct port *p, unsigned core, double seconds)
 		return rc;
 	for (double waited = 0; !port_link(p); waited += NAP_NS / 1e9) {
 		if (waited > seconds) {
-			log_error("%s: %s", p->target, p->kind == PORT_MEMIF ? "no server there" : "no link");
+			log_error("%s: no link", p->target);
 			return -ENOTCONN;
 		}
 		nanosleep(&nap, NULL);
 	}
-	if (p->kind == PORT_MEMIF)
-		p->pass = gate_join();
 	return 0;
 }
 
 void port_close(struct port *p)
 {
-	if (p->pass >= 0)
-		gate_leave(p->pass);
+	memif_close(&p->memif);
+	if (!p->started)
+		return;
+	port_forget(p);
 	device_remove(p);
 	rte_mempool_free(p->pool);
 	p->pool = NULL;
 	rte_eal_cleanup();
+	p->started = false;
+}
+
+/* ---- frames ---- */
+
+unsigned port_receive(struct port *p, struct frame *frame, bool *more)
+{
+	unsigned cnt;
+
+	if (p->kind == PORT_MEMIF) {
+		unsigned waiting = memif_waiting(&p->memif);
+
+		cnt = waiting < PORT_BURST ? waiting : PORT_BURST;
+		*more = waiting >= 2 * PORT_BURST;
+		for (unsigned i = 0; i < cnt; i++)
+			frame[i].data = memif_answer(&p->memif, i, &frame[i].len);
+		p->received_cnt = cnt;
+		return cnt;
+	}
+	cnt = rte_eth_rx_burst(p->id, 0, p->received, PORT_BURST);
+	*more = cnt == PORT_BURST;
+	for (unsigned i = 0; i < cnt; i++) {
+		frame[i].data = rte_pktmbuf_mtod(p->received[i], uint8_t *);
+		frame[i].len = rte_pktmbuf_data_len(p->received[i]);
+	}
+	p->received_cnt = cnt;
+	return cnt;
+}
+
+void port_release(struct port *p)
+{
+	if (p->kind == PORT_MEMIF)
+		memif_release(&p->memif, p->received_cnt);
+	else
+		rte_pktmbuf_free_bulk(p->received, p->received_cnt);
+	p->received_cnt = 0;
+}
+
+unsigned port_flush(struct port *p)
+{
+	unsigned taken = 0;
+
+	if (port_behind(p) > 0)
+		taken = rte_eth_tx_burst(p->id, 0, p->written + p->written_at, (uint16_t)port_behind(p));
+	p->written_at += taken;
+	return taken;
+}
+
+void port_forget(struct port *p)
+{
+	if (port_behind(p) > 0)
+		rte_pktmbuf_free_bulk(p->written + p->written_at, port_behind(p));
+	p->written_at = p->written_cnt = 0;
+}
+
+unsigned port_room(struct port *p, struct frame *frame, unsigned cnt, unsigned octets, uint64_t *no_buffer)
+{
+	if (p->kind == PORT_MEMIF) {
+		cnt = memif_room(&p->memif, cnt, octets);
+		for (unsigned i = 0; i < cnt; i++)
+			frame[i].data = memif_query(&p->memif, i);
+		return cnt;
+	}
+	if (port_behind(p) > 0)
+		return 0;
+	if (rte_pktmbuf_alloc_bulk(p->pool, p->written, cnt) != 0) {
+		++*no_buffer;
+		return 0;
+	}
+	for (unsigned i = 0; i < cnt; i++)
+		frame[i].data = rte_pktmbuf_mtod(p->written[i], uint8_t *);
+	return cnt;
+}
+
+unsigned port_send(struct port *p, const struct frame *frame, unsigned used, unsigned room)
+{
+	if (p->kind == PORT_MEMIF) {
+		for (unsigned i = 0; i < used; i++)
+			memif_query_len(&p->memif, i, frame[i].len);
+		memif_send(&p->memif, used);
+		return used;
+	}
+	if (used < room)
+		rte_pktmbuf_free_bulk(p->written + used, room - used);
+	for (unsigned i = 0; i < used; i++) {
+		rte_pktmbuf_data_len(p->written[i]) = (uint16_t)frame[i].len;
+		rte_pktmbuf_pkt_len(p->written[i]) = frame[i].len;
+	}
+	p->written_cnt = used;
+	p->written_at = 0;
+	return port_flush(p);
 }

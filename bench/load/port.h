@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* port.h - the one DPDK port that queries leave by and answers come back to.
+/* port.h - the one port that queries leave by and answers come back to.
  *
  *   interface:NAME   AF_XDP on a kernel interface, its first queue.  A program of our
  *                    own takes datagrams to our source ports off the kernel's
  *                    path; ARP, neighbour discovery and all else stay with it
- *   memif:PATH       shared memory; we are the client, id 0
+ *   memif:PATH       shared memory (memif.h); DPDK is not started
  *   pci:ADDRESS      a NIC that DPDK's drivers own (vfio)
  *
  * One queue, one polling core: the main thread.
@@ -17,6 +17,10 @@
 
 #include <rte_mempool.h>
 
+#include "bench/load/memif.h"
+
+#define PORT_BURST 64 /* frames at most, each way */
+
 enum port_kind { PORT_INTERFACE, PORT_MEMIF, PORT_PCI };
 
 struct port {
@@ -25,9 +29,17 @@ struct port {
 	unsigned ifindex;      /* of an interface */
 	uint8_t mac[6];
 	uint16_t id;           /* DPDK's */
-	bool open;
-	int pass;              /* of the gate, memif only; -1 */
+	bool open, started;
 	struct rte_mempool *pool;
+	struct memif memif;
+	struct rte_mbuf *received[PORT_BURST]; /* until port_release */
+	struct rte_mbuf *written[PORT_BURST];  /* from written_at on not yet taken by the device */
+	unsigned received_cnt, written_cnt, written_at;
+};
+
+struct frame {
+	uint8_t *data;
+	uint32_t len;
 };
 
 /* port_parse - what `text` names.  0, or -EINVAL (logged). */
@@ -39,8 +51,31 @@ int port_parse(struct port *p, const char *text);
 int port_open(struct port *p, unsigned core, double seconds);
 void port_close(struct port *p);
 
-/* port_ready - may the port be used until the next call?  Each round. */
-bool port_ready(const struct port *p);
+/* port_receive - up to PORT_BURST frames, the caller's to read until port_release, which
+ * must follow.  *more: at least as many again are waiting, as far as can be told. */
+unsigned port_receive(struct port *p, struct frame *frame, bool *more);
+void port_release(struct port *p);
+
+/* port_room - room for up to cnt frames (PORT_BURST at most) to be written to frame[i].data;
+ * 0 while the device has not taken all that was sent before, which is tried again.
+ * *no_buffer counts times when there was no memory.  `octets`: how long they will be,
+ * more or less. */
+unsigned port_room(struct port *p, struct frame *frame, unsigned cnt, unsigned octets, uint64_t *no_buffer);
+
+/* port_send - send the first `used` of `room` frames, each of its frame[i].len.  How many
+ * the device took at once; the others go later. */
+unsigned port_send(struct port *p, const struct frame *frame, unsigned used, unsigned room);
+
+/* port_flush - try to send what is left of an earlier burst.  How many went. */
+unsigned port_flush(struct port *p);
+
+/* port_behind - how many frames are left; port_forget - drop them. */
+static inline unsigned port_behind(const struct port *p)
+{
+	return p->written_cnt - p->written_at;
+}
+
+void port_forget(struct port *p);
 
 /* port_link - is anybody there?  A memif without its server, a NIC without link: no. */
 bool port_link(const struct port *p);

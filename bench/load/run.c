@@ -9,15 +9,16 @@
 #include <time.h>
 
 #include <rte_cycles.h>
-#include <rte_ethdev.h>
-#include <rte_mbuf.h>
-#include <rte_prefetch.h>
 
 #include "dataplane/answer/answer.h"
 #include "dataplane/answer/rrtype.h"
 
-#define BURST 32
-#define AHEAD 4               /* frames between the prefetch of one and its check */
+#define BURST PORT_BURST
+#define AHEAD 12              /* frames between the prefetch of one and a look at it */
+#define LINE 64
+#define STREAM 1024           /* octets of prepared queries that are fetched ahead */
+#define FRAME_OCTETS 128      /* of a query, about */
+#define CALIBRATION_NS 20000000
 #define FLIGHTS_MIN 8192
 #define FLIGHTS_MAX (1u << 22)
 #define FLIGHTS_FOR_ONE 16    /* closed loop: places in the ring for each query under way */
@@ -38,8 +39,6 @@ struct state {
 	const struct run_plan *plan;
 	struct run_result *out;
 	struct flights flights;
-	struct rte_mbuf *backlog[BURST]; /* written, and not yet taken by the port */
-	unsigned backlog_cnt, backlog_at;
 	double ticks;           /* a second */
 	uint64_t start, end;    /* of sending */
 	uint64_t schedule;      /* open loop: when the first query was due */
@@ -51,10 +50,30 @@ struct state {
 	bool sending;
 };
 
+static uint64_t clock_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* TSC ticks a second, against the kernel's clock. */
+static double tick_rate(void)
+{
+	uint64_t ns = clock_ns(), ticks = rte_rdtsc(), passed;
+
+	do
+		passed = clock_ns() - ns;
+	while (passed < CALIBRATION_NS);
+	return (double)(rte_rdtsc() - ticks) / (double)passed * 1e9;
+}
+
 void run_init(struct run *r, struct port *port, const struct prepare_store *store,
 	      const struct checker *checker, const volatile sig_atomic_t *stop)
 {
-	*r = (struct run){ .port = port, .store = store, .checker = *checker, .walk = 1, .stop = stop };
+	*r = (struct run){ .port = port, .store = store, .checker = *checker, .walk = 1, .stop = stop,
+			   .ticks = tick_rate() };
 }
 
 /* ---- answers ---- */
@@ -80,51 +99,102 @@ static void note_example(struct run *r, enum check verdict, const struct checked
 		if (verdict == CHECK_WRONG_RCODE)
 			rcode_name(wanted, p->rcode);
 	}
-	snprintf(r->example[r->example_cnt++], RUN_EXAMPLE_LEN, "%s %s: wrong %s; %s%s%s, %zu octets", text,
+	snprintf(r->example[r->example_cnt++], RUN_EXAMPLE_LEN, "%s %s: wrong %s; %s%s%s, %u octets", text,
 		 type, check_name(verdict), got, *wanted ? " and not " : "", wanted, c->len);
 }
 
-static void take_answers(struct state *s, struct rte_mbuf **mbuf, unsigned cnt, uint64_t now)
+/* Latencies of queries that were sent in one burst and answered in one are the same:
+ * they are counted together. */
+struct alike {
+	uint64_t sent, cnt;
+};
+
+static void alike_count(struct alike *a, struct run_result *out, uint64_t now, uint64_t sent)
+{
+	if (a->cnt > 0 && a->sent != sent) {
+		hist_add(&out->latency, now - a->sent, a->cnt);
+		a->cnt = 0;
+	}
+	a->sent = sent;
+	a->cnt++;
+}
+
+static inline void prefetch(const void *p)
+{
+	__builtin_prefetch(p);
+}
+
+/* Which queries are these the answers to?  Their prepared frames are on the way when the
+ * answers are judged. */
+static void find_queries(const struct state *s, const struct frame *frame, unsigned cnt,
+			 struct checked *c, enum check *verdict)
+{
+	const struct checker *k = &s->r->checker;
+
+	for (unsigned i = 0; i < cnt && i < AHEAD; i++) {
+		prefetch(frame[i].data);
+		prefetch(frame[i].data + LINE);
+	}
+	for (unsigned i = 0; i < cnt; i++) {
+		if (i + AHEAD < cnt) {
+			prefetch(frame[i + AHEAD].data);
+			prefetch(frame[i + AHEAD].data + LINE);
+		}
+		verdict[i] = check_find(k, &s->flights, frame[i].data, frame[i].len, &c[i]);
+		if (c[i].flight) {
+			const uint8_t *p = (const uint8_t *)prepare_at(k->base, c[i].flight->at);
+
+			prefetch(p);
+			prefetch(p + LINE);
+		}
+	}
+}
+
+static void take_answers(struct state *s, const struct frame *frame, unsigned cnt, uint64_t now)
 {
 	struct run_result *out = s->out;
 	const struct checker *k = &s->r->checker;
+	struct checked c[BURST];
+	enum check verdict[BURST];
+	struct alike alike = { 0 };
 
-	for (unsigned i = 0; i < cnt && i < AHEAD; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(mbuf[i], void *));
+	find_queries(s, frame, cnt, c, verdict);
 	for (unsigned i = 0; i < cnt; i++) {
-		struct checked c;
-		enum check verdict;
-
-		if (i + AHEAD < cnt)
-			rte_prefetch0(rte_pktmbuf_mtod(mbuf[i + AHEAD], void *));
-		verdict = check_frame(k, &s->flights, rte_pktmbuf_mtod(mbuf[i], uint8_t *),
-				      rte_pktmbuf_data_len(mbuf[i]), &c);
-		out->verdict[verdict]++;
-		if (c.flight) {
-			out->answered++;
-			out->rcode[c.rcode]++;
-			out->truncated += c.truncated;
-			out->sampled += c.sampled;
-			out->octets += c.len;
-			hist_add(&out->latency, now - c.flight->sent, 1);
+		if (c[i].flight && c[i].flight->at == 0) {
+			/* The same answer twice in one burst. */
+			verdict[i] = CHECK_LATE;
+			c[i].flight = NULL;
 		}
-		if (verdict >= CHECK_WRONG_FIRST)
-			note_example(s->r, verdict, &c);
-		if (c.flight)
-			flights_end(&s->flights, c.flight);
+		if (c[i].flight) {
+			verdict[i] = check_answer(k, &c[i]);
+			out->answered++;
+			out->rcode[c[i].rcode]++;
+			out->truncated += c[i].truncated;
+			out->sampled += c[i].sampled;
+			out->octets += c[i].len;
+			alike_count(&alike, out, now, c[i].flight->sent);
+		}
+		out->verdict[verdict[i]]++;
+		if (verdict[i] >= CHECK_WRONG_FIRST)
+			note_example(s->r, verdict[i], &c[i]);
+		if (c[i].flight)
+			flights_end(&s->flights, c[i].flight);
 	}
-	rte_pktmbuf_free_bulk(mbuf, cnt);
+	if (alike.cnt > 0)
+		hist_add(&out->latency, now - alike.sent, alike.cnt);
 }
 
 /* Receive one burst.  How many frames it had. */
 static unsigned receive(struct state *s)
 {
-	struct rte_mbuf *mbuf[BURST];
-	unsigned cnt = rte_eth_rx_burst(s->r->port->id, 0, mbuf, BURST);
+	struct frame frame[BURST];
+	bool more;
+	unsigned cnt = port_receive(s->r->port, frame, &more);
 
 	if (cnt > 0) {
-		take_answers(s, mbuf, cnt, rte_rdtsc());
-		if (cnt == BURST)
+		take_answers(s, frame, cnt, rte_rdtsc());
+		port_release(s->r->port);
+		if (more)
 			s->full += cnt;
 	}
 	return cnt;
@@ -155,36 +225,33 @@ static const struct prepared *next_query(struct state *s, uint32_t *at)
 	}
 }
 
-/* Write up to cnt queries to the backlog. */
-static void fill(struct state *s, unsigned cnt)
+/* Write and send up to cnt queries.  How many the port took at once. */
+static unsigned fill(struct state *s, unsigned cnt)
 {
+	struct frame frame[BURST];
+	unsigned room = port_room(s->r->port, frame, cnt, FRAME_OCTETS, &s->out->no_buffer), n = 0;
 	uint64_t now = rte_rdtsc();
-	unsigned n = 0;
 
-	if (rte_pktmbuf_alloc_bulk(s->r->port->pool, s->backlog, cnt) != 0) {
-		s->out->no_buffer++;
-		return;
-	}
-	for (; n < cnt; n++) {
-		uint8_t *data = rte_pktmbuf_mtod(s->backlog[n], uint8_t *);
+	if (room == 0)
+		return 0;
+	for (; n < room; n++) {
+		uint8_t *data = frame[n].data;
 		uint32_t at;
 		const struct prepared *p = next_query(s, &at);
 
 		if (!p)
 			break;
+		prefetch((const uint8_t *)p + STREAM);
+		prefetch((const uint8_t *)p + STREAM + LINE);
 		/* Entries are padded to whole units. */
 		for (unsigned i = 0; i < p->len; i += PREPARE_UNIT)
 			memcpy(data + i, p->frame + i, PREPARE_UNIT);
 		prepare_number_frame(data, p, flights_start(&s->flights, at, now));
-		rte_pktmbuf_data_len(s->backlog[n]) = p->len;
-		rte_pktmbuf_pkt_len(s->backlog[n]) = p->len;
+		frame[n].len = p->len;
 	}
-	if (n < cnt)
-		rte_pktmbuf_free_bulk(s->backlog + n, cnt - n);
 	s->out->sent += n;
 	s->due += n;
-	s->backlog_at = 0;
-	s->backlog_cnt = n;
+	return port_send(s->r->port, frame, n, room);
 }
 
 /* How many queries may or must be sent now. */
@@ -211,21 +278,12 @@ static uint64_t wanted(struct state *s)
 /* Send what is wanted, as far as the port takes it.  How many frames it took. */
 static unsigned transmit(struct state *s)
 {
-	unsigned taken;
+	if (port_behind(s->r->port) > 0)
+		return port_flush(s->r->port);
 
-	if (s->backlog_cnt == 0) {
-		uint64_t n = s->sending ? wanted(s) : 0;
+	uint64_t n = s->sending ? wanted(s) : 0;
 
-		if (n == 0)
-			return 0;
-		fill(s, n < BURST ? (unsigned)n : BURST);
-		if (s->backlog_cnt == 0)
-			return 0;
-	}
-	taken = rte_eth_tx_burst(s->r->port->id, 0, s->backlog + s->backlog_at, (uint16_t)s->backlog_cnt);
-	s->backlog_at += taken;
-	s->backlog_cnt -= taken;
-	return taken;
+	return n == 0 ? 0 : fill(s, n < BURST ? (unsigned)n : BURST);
 }
 
 /* ---- now and then ---- */
@@ -260,8 +318,7 @@ static void drop_backlog(struct state *s, uint64_t now)
 {
 	if (s->sending || (double)(now - s->start) < (s->out->seconds + s->plan->timeout) * s->ticks)
 		return;
-	rte_pktmbuf_free_bulk(s->backlog + s->backlog_at, s->backlog_cnt);
-	s->backlog_cnt = 0;
+	port_forget(s->r->port);
 }
 
 /* False when the run is over. */
@@ -288,7 +345,7 @@ static bool chores(struct state *s, uint64_t now)
 		s->out->answered_in_time = s->out->answered;
 	}
 	drop_backlog(s, now);
-	return s->sending || s->flights.pending > 0 || s->backlog_cnt > 0;
+	return s->sending || s->flights.pending > 0 || port_behind(s->r->port) > 0;
 }
 
 static void loop(struct state *s)
@@ -307,11 +364,8 @@ static void loop(struct state *s)
 			}
 		}
 		before = now;
-		worked = false;
-		if (port_ready(s->r->port)) {
-			worked = receive(s) > 0;
-			worked |= transmit(s) > 0;
-		}
+		worked = receive(s) > 0;
+		worked |= transmit(s) > 0;
 		if (now < s->chore_at)
 			continue;
 		s->chore_at = now + (uint64_t)(s->ticks / CHORES);
@@ -379,7 +433,7 @@ static double watched_seconds(const struct run *r)
 int run_go(struct run *r, const struct run_plan *plan, struct run_result *out)
 {
 	struct state s = { .r = r, .plan = plan, .out = out, .sending = true,
-			   .ticks = (double)rte_get_tsc_hz() };
+			   .ticks = r->ticks };
 	double cpu = cpu_seconds(), watched = watched_seconds(r);
 	uint64_t received;
 	int rc;
@@ -398,7 +452,7 @@ int run_go(struct run *r, const struct run_plan *plan, struct run_result *out)
 	loop(&s);
 	if (plan->progress)
 		fprintf(stderr, "\r\033[K");
-	rte_pktmbuf_free_bulk(s.backlog + s.backlog_at, s.backlog_cnt);
+	port_forget(r->port);
 
 	out->lost = s.flights.lost + s.flights.pending;
 	out->offered = out->sent + s.skipped;

@@ -56,7 +56,7 @@ struct run_result {
 	double ticks;           /* TSC ticks a second */
 	double busy;            /* share of time in rounds that sent or received something */
 	double stalled;         /* share of time in which the CPU was elsewhere */
-	double full;            /* share of answers that came in full bursts: there were more waiting */
+	double full;            /* share of answers behind which as many again were waiting */
 	double cpu;             /* seconds of CPU that this process took */
 	double watched;         /* seconds of CPU that the watched processes took */
 	uint64_t no_buffer;     /* times that no packet buffer was free */
@@ -72,6 +72,7 @@ struct run {
 	uint32_t walk;          /* the next query to send */
 	uint32_t number;        /* of the next run's first query: answers to earlier runs stay late */
 	const volatile sig_atomic_t *stop;
+	double ticks;           /* of the TSC, a second */
 	const int *watch;       /* process ids */
 	unsigned watch_cnt;
 	char example[RUN_EXAMPLES][RUN_EXAMPLE_LEN];

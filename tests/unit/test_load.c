@@ -182,16 +182,20 @@ Test(load, flights_end_are_lost_and_expire)
 	cr_assert_eq(f.pending, 7);
 	cr_assert_null(flights_find(&f, 77), "never sent");
 
-	flights_start(&f, 200, 18); /* in the place of the first, which has not come back */
+	cr_assert_eq(flights_start(&f, 200, 18), 7, "not in the places of those that may still come back");
+	cr_assert_eq(f.lost, 0);
+	cr_assert_eq(f.pending, 8);
+	cr_assert(flights_find(&f, PREPARE_NUMBER - 2)->at == 100);
+	cr_assert_eq(flights_start(&f, 201, 19), 16, "there is no other place");
 	cr_assert_eq(f.lost, 1);
-	cr_assert_eq(f.pending, 7);
-	cr_assert_null(flights_find(&f, PREPARE_NUMBER - 2), "overtaken");
+	cr_assert_eq(f.pending, 8);
+	cr_assert_null(flights_find(&f, 0), "overtaken");
 
-	flights_expire(&f, 13); /* what was sent at 11 and 12, of which one was answered */
+	flights_expire(&f, 15); /* from the place of 14 on; those before it have been passed over */
 	cr_assert_eq(f.lost, 2);
-	cr_assert_eq(f.pending, 6);
+	cr_assert_eq(f.pending, 7);
 	flights_expire(&f, 1000);
-	cr_assert_eq(f.lost, 8);
+	cr_assert_eq(f.lost, 9);
 	cr_assert_eq(f.pending, 0);
 	cr_assert_eq(f.oldest, f.next);
 	flights_free(&f);
