@@ -6,17 +6,30 @@
  * its children's are made.  A change may reach further than its name: names come
  * with their empty non-terminals and go with them (RFC 4592 section 2.2.2), a wildcard
  * is noted at its parent, and a cut or DNAME that comes or goes reclassifies all
- * below it. */
+ * below it.
+ *
+ * A transaction may change as many names as the zone has, so the common change, of a name
+ * that is there and stays, costs no descent in the tree but the one that finds it, and that
+ * one begins where the last ended. */
 #include "db_private.h"
 #include "rrtype.h"
 #include "wire.h"
+
+/* What became of a name: a name that goes and comes again has more than one of these. */
+struct touched {
+	ref was;                 /* its node before the transaction, or 0 */
+	ref is;                  /* its staged node, or 0 */
+};
 
 struct change {
 	struct txn *t;
 	const struct name *apex;
 	ref zone;
 	ref tree;                /* staged */
-	struct ref_list touched; /* nodes, old or new, of all names that were staged */
+	struct tree_finger finger; /* in it */
+	struct touched *touched; /* of all names that were staged */
+	size_t touched_cnt, touched_cap;
+	bool ordered;            /* they are in canonical order, each once */
 	struct records rs;       /* of the name that changes */
 	const struct node *parent; /* found last by parent_node; NULL: none */
 };
@@ -80,12 +93,35 @@ static const uint8_t *parent_of(const uint8_t *name)
 	return name + 1 + name[0];
 }
 
-/* A node of this transaction that the same transaction replaces or removes.  What
- * becomes of older ones is settled at the end. */
-static int retire_fresh(struct change *c, const struct node *n)
+/* note - n, a name's staged node so far or NULL, is replaced by r, or removed (0).  A node
+ * that is not linked yet tells in `sibling` which of c->touched it is, from 1.  One of this transaction is
+ * retired here; what becomes of older ones is settled at the end. */
+static int note(struct change *c, const struct node *n, ref r)
 {
-	return n && n->created == c->t->stage.version ?
-		stage_retire(&c->t->stage, ref_to(c->t->db, n)) : 0;
+	struct db *db = c->t->db;
+	size_t i = c->touched_cnt;
+
+	if (n && n->created == c->t->stage.version) {
+		i = atomic_load_explicit(&n->sibling, memory_order_relaxed) - 1u;
+		if (stage_retire(&c->t->stage, ref_to(db, n)))
+			return -ENOMEM;
+	} else {
+		if (i == c->touched_cap) {
+			size_t cap = 2 * i + 64;
+			struct touched *grown = realloc(c->touched, cap * sizeof(*grown));
+
+			if (!grown)
+				return -ENOMEM;
+			c->touched = grown;
+			c->touched_cap = cap;
+		}
+		c->touched_cnt++;
+		c->touched[i].was = n ? ref_to(db, n) : 0;
+	}
+	c->touched[i].is = r;
+	if (r)
+		atomic_store_explicit(&((struct node *)at(db, r))->sibling, (ref)(i + 1), memory_order_relaxed);
+	return 0;
 }
 
 /* The staged node above a name that is not the apex, or NULL: mostly the same for
@@ -100,14 +136,14 @@ static const struct node *parent_node(struct change *c, const uint8_t *name)
 	return c->parent;
 }
 
-/* Stage the node of a name, whose parent is staged, from all its records; n is its staged
- * node so far, or NULL. */
-static int stage_name(struct change *c, const uint8_t *name, const struct node *n,
+/* Stage the node of a name, whose parent is staged, from all its records; *n is its staged
+ * node so far, or NULL, and becomes what it is then. */
+static int stage_name(struct change *c, const uint8_t *name, const struct node **n,
 		      uint16_t wildcard, const struct record *rr, size_t rr_cnt)
 {
 	struct node_source src = { .owner = name, .rr = rr, .rr_cnt = rr_cnt };
 	const struct node *parent = NULL;
-	ref standing = n ? ref_to(c->t->db, n) : 0, r;
+	ref standing = *n ? ref_to(c->t->db, *n) : 0, r;
 
 	if (!is_apex(c, name))
 		parent = parent_node(c, name);
@@ -119,12 +155,11 @@ static int stage_name(struct change *c, const uint8_t *name, const struct node *
 
 	if (err || r == standing)
 		return err;
-	if (n == c->parent)
+	if (*n == c->parent)
 		c->parent = NULL;
-	err = list_add(&c->touched, r);
-	if (!err)
-		err = retire_fresh(c, n);
-	return err ? err : tree_put(&c->t->stage, &c->tree, r);
+	err = note(c, *n, r);
+	*n = at(c->t->db, r);
+	return err ? err : tree_finger_put(&c->finger, r);
 }
 
 /* What the child "*" makes of a name. */
@@ -150,8 +185,9 @@ static int stage_again(struct change *c, const uint8_t *name)
 
 	if (!err)
 		err = records_sort(&rs);
+	c->ordered = false;
 	if (!err)
-		err = stage_name(c, name, n, wildcard_flag(c, name), rs.rr, rs.cnt);
+		err = stage_name(c, name, &n, wildcard_flag(c, name), rs.rr, rs.cnt);
 	records_free(&rs);
 	return err;
 }
@@ -193,9 +229,12 @@ static int stage_ancestors(struct change *c, const uint8_t *wire)
 	for (unsigned l = c->apex->labels + 1u; !err && l < name.labels; l++) {
 		const uint8_t *above = name.wire + name_suffix(&name, l);
 
-		if (staged(c, above))
+		const struct node *n = staged(c, above);
+
+		if (n)
 			continue;
-		err = stage_name(c, above, NULL, 0, NULL, 0);
+		c->ordered = false;
+		err = stage_name(c, above, &n, 0, NULL, 0);
 		if (!err && name_is_wildcard(above))
 			err = stage_again(c, parent_of(above));
 	}
@@ -208,20 +247,21 @@ static int remove_name(struct change *c, const struct node *n)
 	for (;;) {
 		const uint8_t *name = n->name;
 		bool wildcard = name_is_wildcard(name);
-		int err = list_add(&c->touched, ref_to(c->t->db, n));
+		int err = note(c, n, 0);
 
 		if (n == c->parent)
 			c->parent = NULL;
 		if (!err)
-			err = retire_fresh(c, n);
-		if (!err)
-			err = tree_remove(&c->t->stage, &c->tree, name);
+			err = tree_finger_remove(&c->finger, name);
 		if (err)
 			return err;
 		name = parent_of(name); /* ends at the apex, which has records */
+		if (is_apex(c, name))
+			return wildcard ? stage_again(c, name) : 0;
 		n = staged(c, name);
 		if (n->rrset_cnt || has_descendants(c, name))
 			return wildcard ? stage_again(c, name) : 0;
+		c->ordered = false;
 	}
 }
 
@@ -239,7 +279,8 @@ static int change_name(struct change *c, const struct rrset_change *ch, size_t c
 		       change_check check, void *arg)
 {
 	const uint8_t *name = ch->owner;
-	const struct node *before = staged(c, name);
+	ref r = tree_finger_find(&c->finger, name);
+	const struct node *before = r ? at(c->t->db, r) : NULL, *now = before;
 	int err = 0;
 
 	records_clear(&c->rs);
@@ -264,20 +305,21 @@ static int change_name(struct change *c, const struct rrset_change *ch, size_t c
 	/* A wildcard that comes or goes later has its parent staged again; below a name that is
 	 * not there is none. */
 	if (!err)
-		err = stage_name(c, name, before, before ? before->flags & NODE_WILDCARD_PARENT : 0,
+		err = stage_name(c, name, &now, before ? before->flags & NODE_WILDCARD_PARENT : 0,
 				 c->rs.rr, c->rs.cnt);
 	if (!err && !before && name_is_wildcard(name))
 		err = stage_again(c, parent_of(name));
-	if (!err && !same_class(before, staged(c, name)))
+	if (!err && !same_class(before, now))
 		err = stage_below(c, name);
 	return err;
 }
 
 static int by_name(const void *a, const void *b, void *arg)
 {
-	const struct node *x = arena_at(arg, *(const ref *)a), *y = arena_at(arg, *(const ref *)b);
+	const struct touched *x = a, *y = b;
+	const struct node *n = arena_at(arg, x->is ? x->is : x->was);
 
-	return name_cmp(x->name, y->name);
+	return name_cmp(n->name, ((const struct node *)arena_at(arg, y->is ? y->is : y->was))->name);
 }
 
 static int64_t node_records(const struct node *n)
@@ -290,33 +332,51 @@ static int64_t node_records(const struct node *n)
 	return cnt;
 }
 
+/* Put what was touched into canonical order, each name once.  Of what is noted of a name at
+ * most one note tells of a node before, and at most one of a node now. */
+static void order_touched(struct change *c)
+{
+	const uint8_t *base = c->t->db->base;
+	struct touched *t = c->touched;
+	size_t cnt = 0, out = 0;
+
+	for (size_t i = 0; i < c->touched_cnt; i++)
+		if (t[i].was || t[i].is)
+			t[cnt++] = t[i];
+	qsort_r(t, cnt, sizeof(*t), by_name, (void *)base);
+	for (size_t i = 0; i < cnt; i++) {
+		if (out > 0 && by_name(&t[out - 1], &t[i], (void *)base) == 0) {
+			t[out - 1].was |= t[i].was;
+			t[out - 1].is |= t[i].is;
+		} else {
+			t[out++] = t[i];
+		}
+	}
+	c->touched_cnt = out;
+}
+
 /* Say for each touched name what became of it between the old tree and the new, for
  * the commit and for the zone's counts. */
-static int settle(struct change *c, const struct snapshot *old, struct snapshot *content)
+static int settle(struct change *c, struct snapshot *content)
 {
 	struct txn *t = c->t;
-	const uint8_t *base = t->db->base;
 	int err = 0;
 
-	bool sorted = true; /* as it mostly is */
-
-	for (size_t i = 1; sorted && i < c->touched.cnt; i++)
-		sorted = by_name(&c->touched.ref[i - 1], &c->touched.ref[i], (void *)base) <= 0;
-	if (!sorted)
-		qsort_r(c->touched.ref, c->touched.cnt, sizeof(ref), by_name, (void *)base);
-	for (size_t i = 0; !err && i < c->touched.cnt; i++) {
-		const uint8_t *name = ((const struct node *)arena_at(base, c->touched.ref[i]))->name;
-
-		if (i > 0 && by_name(&c->touched.ref[i - 1], &c->touched.ref[i], (void *)base) == 0)
-			continue;
-		ref was = tree_find(base, old->tree, name), is = tree_find(base, c->tree, name);
+	if (!c->ordered)
+		order_touched(c);
+	for (size_t i = 0; !err && i < c->touched_cnt; i++) {
+		ref was = c->touched[i].was, is = c->touched[i].is;
 
 		if (was == is)
-			continue;
+			continue; /* it came and went: both 0 */
 		if (was)
-			content->records -= (uint64_t)node_records(arena_at(base, was));
-		if (is)
-			content->records += (uint64_t)node_records(arena_at(base, is));
+			content->records -= (uint64_t)node_records(at(t->db, was));
+		if (is) {
+			struct node *n = at(t->db, is);
+
+			atomic_store_explicit(&n->sibling, 0, memory_order_relaxed);
+			content->records += (uint64_t)node_records(n);
+		}
 		content->names += (is != 0) - (was != 0);
 		if (t->chain_same)
 			err = stage_denial(t, c->apex, content, was, is);
@@ -346,30 +406,36 @@ static int raise_serial(struct change *c, const struct node *apex, struct record
 			   rdata, (uint16_t)len, 0, 0);
 }
 
-static int change_all(struct change *c, const struct rrset_change *ch, size_t cnt,
-		      change_check check, void *arg)
+/* Raise the serial, unless the SOA is among the changes; those of the apex come first. */
+static int change_serial(struct change *c, const struct rrset_change *ch, size_t cnt)
 {
-	bool soa = false;
-	int err = 0;
-
-	for (size_t i = 0, n; !err && i < cnt; i += n) {
-		if (!name_within(ch[i].owner, c->apex->wire))
-			return -ERANGE;
-		for (n = 0; i + n < cnt && name_cmp(ch[i + n].owner, ch[i].owner) == 0; n++)
-			soa |= ch[i + n].type == TYPE_SOA;
-		err = change_name(c, ch + i, n, check, arg);
-	}
-	if (err || soa)
-		return err;
-
 	struct records rs;
+	int err;
 
+	for (size_t i = 0; i < cnt && is_apex(c, ch[i].owner); i++)
+		if (ch[i].type == TYPE_SOA)
+			return 0;
 	records_init(&rs);
 	err = raise_serial(c, staged(c, c->apex->wire), &rs);
 	if (!err)
 		err = change_name(c, &(struct rrset_change){ .owner = c->apex->wire, .type = TYPE_SOA,
 				  .rr = rs.rr, .rr_cnt = rs.cnt }, 1, NULL, NULL);
 	records_free(&rs);
+	return err;
+}
+
+static int change_all(struct change *c, const struct rrset_change *ch, size_t cnt,
+		      change_check check, void *arg)
+{
+	int err = change_serial(c, ch, cnt);
+
+	for (size_t i = 0, n; !err && i < cnt; i += n) {
+		if (!name_within(ch[i].owner, c->apex->wire))
+			return -ERANGE;
+		for (n = 1; i + n < cnt && name_cmp(ch[i + n].owner, ch[i].owner) == 0; n++)
+			;
+		err = change_name(c, ch + i, n, check, arg);
+	}
 	return err;
 }
 
@@ -383,9 +449,12 @@ static bool chain_may_change(struct change *c, const struct snapshot *old)
 	if (!a != !b || (a && (a->len != b->len ||
 			       memcmp(rrset_block(was, a), rrset_block(is, b), a->len) != 0)))
 		return true;
-	for (size_t i = 0; b && !old->chain && i < c->touched.cnt; i++)
-		if (((const struct node *)arena_at(c->t->db->base, c->touched.ref[i]))->flags & NODE_PROOF)
+	for (size_t i = 0; b && !old->chain && i < c->touched_cnt; i++) {
+		ref r = c->touched[i].is ? c->touched[i].is : c->touched[i].was;
+
+		if (r && ((const struct node *)at(c->t->db, r))->flags & NODE_PROOF)
 			return true;
+	}
 	return false;
 }
 
@@ -445,17 +514,18 @@ int txn_change(struct txn *t, const struct name *apex, const struct rrset_change
 
 	const struct snapshot *old = at(db, op.old);
 	struct snapshot content = *old;
-	struct change c = { .t = t, .apex = apex, .zone = op.zone, .tree = old->tree };
+	struct change c = { .t = t, .apex = apex, .zone = op.zone, .tree = old->tree, .ordered = true };
 
 	t->chain = old->chain ? at(db, old->chain) : NULL;
 	t->chain_same = true;
+	c.finger = (struct tree_finger){ .stage = &t->stage, .root = &c.tree };
 	records_init(&c.rs);
 	int err = change_all(&c, ch, cnt, check, arg);
 
 	if (!err && chain_may_change(&c, old))
 		err = choose_chain(&c, old, &content);
 	if (!err)
-		err = settle(&c, old, &content);
+		err = settle(&c, &content);
 	if (!err && !t->chain_same)
 		err = rebuild_denial(&c, old, &content);
 	if (!err) {
@@ -472,6 +542,6 @@ int txn_change(struct txn *t, const struct name *apex, const struct rrset_change
 		}
 	}
 	records_free(&c.rs);
-	ref_list_free(&c.touched);
+	free(c.touched);
 	return err;
 }

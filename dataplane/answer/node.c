@@ -192,11 +192,13 @@ size_t node_bake(struct node *buf, size_t cap, const struct node_source *src)
 	size_t owner_len = name_wire_len(src->owner);
 	const struct record *rr = src->rr, *end = rr ? rr + src->rr_cnt : rr, *sig = rr, *sig_end;
 	uint16_t relocs[RELOCS_MAX];
-	struct bake b = { .owner = src->owner, .reloc = relocs,
-			  .reloc_cap = sizeof(relocs) / sizeof(relocs[0]) };
+	struct bake b; /* the suffixes, 4 KiB, are written before they are read */
 
 	if (cap < 4096)
 		return 0;
+	b.owner = src->owner;
+	b.reloc = relocs;
+	b.reloc_cap = sizeof(relocs) / sizeof(relocs[0]);
 	memset(buf, 0, offsetof(struct node, name));
 	buf->flags = src->flags;
 	buf->cover_labels = src->cover_labels;

@@ -540,6 +540,207 @@ int tree_remove_keyed(struct stage *s, ref *root, uint64_t key, const uint8_t *n
 	return *root ? take_out(s, root, &(struct entry){ key, name }) : 0;
 }
 
+/* ---- fingers ---- */
+
+/* Number of entries that are before the name, where all before entry `from` are. */
+static unsigned bound_from(const uint8_t *base, const struct tree_node *t, unsigned from,
+			   const uint8_t *name, bool *equal)
+{
+	const ref *key = keys(t);
+	unsigned lo = from, hi = t->cnt, step = 1;
+
+	*equal = false;
+	while (lo < hi) {
+		unsigned at = lo + step - 1 < hi ? lo + step - 1 : hi - 1;
+		int c = name_cmp(node_name(base, key[at]), name);
+
+		if (c == 0) {
+			*equal = true;
+			return at;
+		}
+		if (c < 0) {
+			lo = at + 1;
+			step *= 2; /* names of a row are near, but how near? */
+		} else {
+			hi = at;
+			step = (hi - lo + 1) / 2;
+		}
+	}
+	return lo;
+}
+
+/* The lowest level below which the name can stand, if it is not before all that is there;
+ * 0: the root's. */
+static unsigned finger_climb(const struct tree_finger *f, const uint8_t *name)
+{
+	unsigned l = f->depth;
+
+	while (l > 1 && f->level[l - 1].limit && name_cmp(f->level[l - 1].limit, name) <= 0)
+		l--;
+	return l - 1;
+}
+
+/* Go down from level l, whose index is that of the child to go on with. */
+static ref finger_descend(struct tree_finger *f, unsigned l, const uint8_t *name, bool *equal)
+{
+	const uint8_t *base = f->stage->base;
+	const struct entry e = { .name = name };
+	const struct tree_node *t = tn(base, f->level[l].at);
+
+	while (t->level) {
+		unsigned next = f->level[l].index + 1;
+
+		f->level[l + 1].at = items(t)[next - 1];
+		f->level[l + 1].limit = next < t->cnt ? node_name(base, keys(t)[next]) : f->level[l].limit;
+		t = tn(base, f->level[++l].at);
+		f->level[l].index = t->level ? child_for(base, t, &e) : lower_bound(base, t, &e, equal);
+	}
+	f->depth = l + 1;
+	return *equal ? items(t)[f->level[l].index] : 0;
+}
+
+static ref finger_from_root(struct tree_finger *f, const uint8_t *name, bool *equal)
+{
+	const struct entry e = { .name = name };
+	const struct tree_node *t = tn(f->stage->base, *f->root);
+
+	f->level[0].at = *f->root;
+	f->level[0].limit = NULL;
+	f->level[0].index = t->level ? child_for(f->stage->base, t, &e)
+				     : lower_bound(f->stage->base, t, &e, equal);
+	return finger_descend(f, 0, name, equal);
+}
+
+/* Point at the entry of the name, or at where it would stand. */
+static ref finger_seek(struct tree_finger *f, const uint8_t *name, bool *equal)
+{
+	const uint8_t *base = f->stage->base;
+
+	*equal = false;
+	if (!*f->root)
+		return 0;
+	if (!f->depth)
+		return finger_from_root(f, name, equal);
+
+	unsigned *index = &f->level[f->depth - 1].index;
+	const struct tree_node *t = tn(base, f->level[f->depth - 1].at);
+	int c = *index < t->cnt ? name_cmp(node_name(base, items(t)[*index]), name) : 1;
+
+	*equal = c == 0;
+	if (c == 0)
+		return items(t)[*index];
+	if (c > 0) { /* right here? */
+		if (*index == 0 || name_cmp(node_name(base, items(t)[*index - 1]), name) >= 0)
+			return finger_from_root(f, name, equal);
+		if (*index < t->cnt)
+			return 0;
+	} else {
+		*index = bound_from(base, t, *index + 1, name, equal);
+		if (*index < t->cnt)
+			return *equal ? items(t)[*index] : 0;
+	}
+
+	unsigned l = finger_climb(f, name);
+
+	if (l + 1 == f->depth)
+		return 0; /* behind the leaf's last */
+	t = tn(base, f->level[l].at);
+	f->level[l].index = bound_from(base, t, f->level[l].index + 1, name, equal);
+	f->level[l].index -= !*equal;
+	return finger_descend(f, l, name, equal);
+}
+
+ref tree_finger_find(struct tree_finger *f, const uint8_t *name)
+{
+	bool equal;
+
+	return finger_seek(f, name, &equal);
+}
+
+/* Make all tree nodes on the way ones of this transaction. */
+static int finger_own(struct tree_finger *f, struct tree_node **leaf)
+{
+	struct tree_node *t = (struct tree_node *)tn(f->stage->base, f->level[f->depth - 1].at);
+	struct tree_node *parent = NULL;
+
+	*leaf = t;
+	if (t->version == f->stage->version)
+		return 0; /* then all above it are, too */
+	for (unsigned l = 0; l < f->depth; l++) {
+		int err = own(f->stage, &f->level[l].at, &t);
+
+		if (err)
+			return err;
+		*(l ? &items(parent)[f->level[l - 1].index] : f->root) = f->level[l].at;
+		parent = t;
+	}
+	*leaf = t;
+	return 0;
+}
+
+/* The leaf's first entry is another one: its inner nodes say so. */
+static void finger_first(struct tree_finger *f)
+{
+	for (unsigned l = f->depth - 1; l-- > 0;) {
+		update_first(f->stage, (struct tree_node *)arena_at(f->stage->base, f->level[l].at),
+			     f->level[l].index);
+		if (f->level[l].index)
+			return;
+	}
+}
+
+int tree_finger_put(struct tree_finger *f, ref node)
+{
+	struct tree_node *t;
+	bool equal;
+
+	finger_seek(f, node_name(f->stage->base, node), &equal);
+	t = f->depth ? (struct tree_node *)tn(f->stage->base, f->level[f->depth - 1].at) : NULL;
+	if (!t || (!equal && t->cnt == capacity(t))) {
+		tree_finger_lift(f);
+		return tree_put(f->stage, f->root, node);
+	}
+
+	unsigned i = f->level[f->depth - 1].index;
+	int err = finger_own(f, &t);
+
+	if (err)
+		return err;
+	if (equal)
+		items(t)[i] = node;
+	else
+		insert_at(t, i, node, node, 0);
+	if (i == 0)
+		finger_first(f);
+	return 0;
+}
+
+int tree_finger_remove(struct tree_finger *f, const uint8_t *name)
+{
+	struct tree_node *t;
+	bool equal;
+
+	if (!finger_seek(f, name, &equal))
+		return 0;
+	t = (struct tree_node *)tn(f->stage->base, f->level[f->depth - 1].at);
+	if (t->cnt <= capacity(t) / 4u + 1) { /* it may have to be joined with a neighbour */
+		tree_finger_lift(f);
+		return take_out(f->stage, f->root, &(struct entry){ .name = name });
+	}
+
+	unsigned i = f->level[f->depth - 1].index;
+	int err = finger_own(f, &t);
+
+	if (err)
+		return err;
+	remove_at(t, i);
+	if (i == 0)
+		finger_first(f);
+	return 0;
+}
+
+/* ---- building ---- */
+
 static int build(struct stage *s, ref *root, const uint64_t *key, const ref *node, size_t cnt)
 {
 	/* The right edge of the tree under construction, one node a level. */

@@ -61,6 +61,33 @@ int tree_remove(struct stage *s, ref *root, const uint8_t *name);
 int tree_build(struct stage *s, ref *root, const ref *node, size_t cnt);
 int tree_retire(struct stage *s, ref root);
 
+/* A finger: the way to where a tree that is being changed was looked at last.  Names near that,
+ * above all those of a row in canonical order, are found and changed without a descent from
+ * the root each.  Not for keyed trees.  Plain data of the caller's; between two of its calls nothing
+ * else changes the tree, unless tree_finger_lift is called. */
+struct tree_finger {
+	struct stage *stage;
+	ref *root;
+	unsigned depth;              /* levels in use, the leaf's included; 0: it points nowhere */
+	struct {
+		ref at;
+		unsigned index;      /* the child that is next, or the entry in the leaf */
+		const uint8_t *limit; /* least name behind all of this; NULL: there is none */
+	} level[TREE_DEPTH];
+};
+
+/* tree_finger_find, tree_finger_put, tree_finger_remove - as tree_find, tree_put and tree_remove,
+ * in the tree *f->root.  f->stage and f->root are the caller's to set, all else is 0 at first.
+ * tree_finger_lift - something else has changed the tree. */
+ref tree_finger_find(struct tree_finger *f, const uint8_t *name);
+int tree_finger_put(struct tree_finger *f, ref node);
+int tree_finger_remove(struct tree_finger *f, const uint8_t *name);
+
+static inline void tree_finger_lift(struct tree_finger *f)
+{
+	f->depth = 0;
+}
+
 /* The same for keyed trees. */
 int tree_put_keyed(struct stage *s, ref *root, uint64_t key, ref node);
 int tree_remove_keyed(struct stage *s, ref *root, uint64_t key, const uint8_t *name);
