@@ -2,24 +2,31 @@
 #include "apply.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* Octets of text in a request: many lines, yet few enough that the control process
- * is not held long, and that JSON's escapes cannot make it longer than a request may be. */
-#define CHUNK (128u << 10)
+/* Octets of text in a request: many lines, yet few enough that its parts are read, sent
+ * and parsed at the same time. */
+#define CHUNK (256u << 10)
+
+/* Requests whose replies are not read yet.  A reply is some 20 octets, so they do not fill a
+ * socket. */
+#define UNDER_WAY_MAX 8
 
 struct applying {
 	struct session *s;
 	const char *source;
 	bool as_json;
 	bool open;             /* a transaction */
-	char *text;            /* lines that were not sent yet */
-	size_t len, cap;
-	unsigned long line;    /* number of the line that was read last */
-	unsigned long first;   /* of text's first line */
+	bool pending;          /* changes in it, or in what is to be sent */
+	unsigned under_way;
+	unsigned long line;    /* number of the line that is next */
 	char *zone;            /* the `zone` line that holds, with its newline; or NULL */
+	char *resume;          /* the one that held at the last commit, and */
+	unsigned long resume_line; /* that commit's line */
 };
 
 static bool blank(char c)
@@ -27,15 +34,12 @@ static bool blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* Is the line's first word this one? */
-static bool line_is(const char *line, size_t len, const char *word)
+/* Is the line's first word this one?  It ends with a newline. */
+static bool line_is(const char *line, const char *word)
 {
-	size_t n = strlen(word), skip = 0;
+	size_t n = strlen(word);
 
-	while (skip < len && blank(line[skip]))
-		skip++;
-	return len - skip >= n && memcmp(line + skip, word, n) == 0 &&
-	       (len - skip == n || blank(line[skip + n]));
+	return strncmp(line, word, n) == 0 && blank(line[n]);
 }
 
 static int tell(const struct applying *a, unsigned long line, const char *cause)
@@ -44,31 +48,41 @@ static int tell(const struct applying *a, unsigned long line, const char *cause)
 	return -1;
 }
 
-/* Sends a request, which is taken over, and reads its reply: NULL after telling that
- * it is none or not ok.  */
-static json_t *ask(struct applying *a, json_t *request, bool print)
+static int no_memory(void)
+{
+	fputs("polluxctl: out of memory\n", stderr);
+	return -1;
+}
+
+/* Sends a request, which is taken over, and what follows its line. */
+static int request(struct applying *a, json_t *request, const char *octets, size_t octets_len)
 {
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	size_t len = text ? strlen(text) : 0;
-	json_t *reply = NULL;
-	const char *line = NULL;
+	int error;
 
 	json_decref(request);
-	if (!text) {
-		fputs("polluxctl: out of memory\n", stderr);
-		return NULL;
-	}
-	if (len > PROTOCOL_LINE_MAX) {
-		tell(a, a->first, "the line is too long");
-		free(text);
-		return NULL;
-	}
+	if (!text)
+		return no_memory();
 	text[len] = '\n';
-	if (session_send(a->s, text, len + 1) == 0)
-		line = session_line(a->s, &len);
+	error = session_send(a->s, text, len + 1);
 	free(text);
+	if (!error && octets_len > 0)
+		error = session_send(a->s, octets, octets_len);
+	a->under_way += !error;
+	return error;
+}
+
+/* Reads the oldest reply that is due: NULL after telling that it is none or not ok. */
+static json_t *reply(struct applying *a, bool print)
+{
+	size_t len;
+	const char *line = session_line(a->s, &len);
+	json_t *reply;
+
 	if (!line)
 		return NULL;
+	a->under_way--;
 	reply = json_loadb(line, len, 0, NULL);
 	if (a->as_json && (print || !json_is_true(json_object_get(reply, "ok")))) {
 		fwrite(line, 1, len, stdout);
@@ -82,51 +96,42 @@ static json_t *ask(struct applying *a, json_t *request, bool print)
 	return NULL;
 }
 
-/* Sends what is gathered, in a transaction that is begun when none is open. */
-static int flush(struct applying *a)
+/* Reads replies until at most so many are due. */
+static int settle(struct applying *a, unsigned due)
 {
-	json_t *text, *reply;
+	while (a->under_way > due) {
+		json_t *r = reply(a, false);
 
-	if (!a->open) {
-		reply = ask(a, json_pack("{s:s,s:s,s:I}", "command", "txn-begin", "source", a->source,
-					 "line", (json_int_t)a->first), false);
-		if (!reply)
+		if (!r)
 			return -1;
-		json_decref(reply);
-		a->open = true;
+		json_decref(r);
 	}
-	if (a->len == 0)
-		return 0;
-	text = json_stringn(a->text, a->len);
-	if (!text)
-		return tell(a, a->first, "here, or behind it, is what is not UTF-8");
-	a->len = 0;
-	reply = ask(a, json_pack("{s:s,s:o}", "command", "txn-edit", "text", text), false);
-	json_decref(reply);
-	a->first = a->line; /* it is being gathered, or it is a `commit' */
-	return reply ? 0 : -1;
+	return 0;
 }
 
-static int gather(struct applying *a, const char *line, size_t len)
+/* Begins a transaction, unless one is open: its text begins on line `first`. */
+static int begin(struct applying *a, unsigned long first)
 {
-	if (a->len > 0 && a->len + len > CHUNK && flush(a))
-		return -1;
-	if (a->len + len + 1 > a->cap) {
-		size_t cap = 2 * (a->len + len + 1);
-		char *text = realloc(a->text, cap);
+	if (a->open)
+		return 0;
+	a->open = true;
+	return request(a, json_pack("{s:s,s:s,s:I}", "command", "txn-begin", "source", a->source,
+				    "line", (json_int_t)first), NULL, 0);
+}
 
-		if (!text) {
-			fputs("polluxctl: out of memory\n", stderr);
-			return -1;
-		}
-		a->text = text;
-		a->cap = cap;
-	}
-	memcpy(a->text + a->len, line, len);
-	a->len += len;
-	if (len == 0 || line[len - 1] != '\n')
-		a->text[a->len++] = '\n';
-	return 0;
+/* Sends whole lines of text, of which the first has this number. */
+static int edit(struct applying *a, const char *text, size_t len, unsigned long first)
+{
+	bool resume = !a->open && a->resume;
+
+	if (len == 0)
+		return 0;
+	/* A transaction begins with the zone that held: a line that stands where `commit` did. */
+	if (begin(a, resume ? a->resume_line : first) ||
+	    (resume && edit(a, a->resume, strlen(a->resume), a->resume_line)) ||
+	    settle(a, UNDER_WAY_MAX - 1))
+		return -1;
+	return request(a, json_pack("{s:s,s:I}", "command", "txn-edit", "octets", (json_int_t)len), text, len);
 }
 
 static void print_commit(const json_t *result)
@@ -144,76 +149,131 @@ static void print_commit(const json_t *result)
 		       json_integer_value(json_object_get(zone, "serial")),
 		       i + 1 < json_array_size(zones) ? ", " : "\n");
 	}
+	fflush(stdout);
 }
 
 static int commit(struct applying *a)
 {
-	json_t *reply;
+	json_t *r;
 
-	if (flush(a))
+	if (begin(a, a->line) || request(a, json_pack("{s:s}", "command", "txn-commit"), NULL, 0) ||
+	    settle(a, 1) || !(r = reply(a, true)))
 		return -1;
-	reply = ask(a, json_pack("{s:s}", "command", "txn-commit"), true);
-	if (!reply)
-		return -1;
-	a->open = false;
+	a->open = a->pending = false;
 	if (!a->as_json)
-		print_commit(json_object_get(reply, "result"));
-	json_decref(reply);
+		print_commit(json_object_get(r, "result"));
+	json_decref(r);
 	return 0;
 }
 
-/* The next transaction begins with the zone that held: a line that stands where
- * `commit` did. */
-static int begin_next(struct applying *a)
+/* keep_zone - the `zone` line that holds from here on. */
+static int keep_zone(struct applying *a, const char *line, const char *end)
 {
-	a->first = a->line + 1;
-	if (!a->zone)
-		return 0;
-	a->first = a->line;
-	return gather(a, a->zone, strlen(a->zone));
-}
-
-static int take_line(struct applying *a, const char *line, size_t len, bool *pending)
-{
-	if (line_is(line, len, "commit")) {
-		*pending = false;
-		return commit(a) || begin_next(a) ? -1 : 0;
-	}
-	*pending = *pending || line_is(line, len, "set") || line_is(line, len, "unset");
-	if (line_is(line, len, "zone")) {
-		free(a->zone);
-		a->zone = strndup(line, len);
-	}
-	return gather(a, line, len);
-}
-
-static int apply_lines(struct applying *a, FILE *f)
-{
-	bool pending = false;
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t len;
-	int error = 0;
-
-	while (!error && (len = getline(&line, &room, f)) >= 0) {
-		a->line++;
-		error = take_line(a, line, (size_t)len, &pending);
-	}
-	if (!error && ferror(f)) {
-		fprintf(stderr, "polluxctl: %s: %s\n", a->source, strerror(errno));
-		error = -1;
-	}
-	/* What follows the last commit may be the beginning of something that was cut off. */
-	if (!error && pending)
-		error = tell(a, a->line, "no `commit' behind the last lines: they are not applied");
-	free(line);
-	return error;
-}
-
-static void applying_free(struct applying *a)
-{
-	free(a->text);
 	free(a->zone);
+	a->zone = strndup(line, (size_t)(end - line));
+	return a->zone ? 0 : no_memory();
+}
+
+static int keep_resume(struct applying *a)
+{
+	free(a->resume);
+	a->resume = a->zone ? strdup(a->zone) : NULL;
+	a->resume_line = a->line;
+	return a->zone && !a->resume ? no_memory() : 0;
+}
+
+/* Takes whole lines, each with its newline: what stands between two `commit` lines is sent as it
+ * is. */
+static int take_lines(struct applying *a, const char *text, const char *end)
+{
+	const char *from = text, *next;
+	unsigned long first = a->line;
+
+	for (const char *p = text; p < end; p = next) {
+		const char *word = p;
+
+		next = (const char *)memchr(p, '\n', (size_t)(end - p)) + 1;
+		while (blank(*word) && *word != '\n')
+			word++;
+		if (line_is(word, "set") || line_is(word, "unset")) {
+			a->pending = true;
+		} else if (line_is(word, "zone")) {
+			if (keep_zone(a, p, next))
+				return -1;
+		} else if (line_is(word, "commit")) {
+			if (edit(a, from, (size_t)(p - from), first) || commit(a) || keep_resume(a))
+				return -1;
+			from = next;
+			first = a->line + 1;
+		}
+		a->line++;
+	}
+	return edit(a, from, (size_t)(end - from), first);
+}
+
+/* Text on its way from a file; the lines that are whole leave it at once. */
+struct incoming {
+	char *text;
+	size_t len, cap;
+};
+
+/* Reads on.  The number of octets, 0 at the end, or -1 after telling why not. */
+static ssize_t read_on(struct applying *a, struct incoming *in, int fd)
+{
+	ssize_t n;
+
+	if (in->cap - in->len < CHUNK / 2) {
+		size_t cap = in->cap ? 2 * in->cap : CHUNK;
+		char *text;
+
+		if (in->len >= PROTOCOL_OCTETS_MAX)
+			return tell(a, a->line, "the line is too long");
+		text = realloc(in->text, cap + 1); /* and a newline that may be missing */
+		if (!text)
+			return no_memory();
+		in->text = text;
+		in->cap = cap;
+	}
+	do
+		n = read(fd, in->text + in->len, in->cap - in->len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0) {
+		fprintf(stderr, "polluxctl: %s: %s\n", a->source, strerror(errno));
+		return -1;
+	}
+	if (n == 0 && in->len > 0)
+		in->text[in->len++] = '\n';
+	in->len += (size_t)n;
+	return n;
+}
+
+static int apply_lines(struct applying *a, int fd)
+{
+	struct incoming in = {.text = NULL};
+	int error = 0;
+	ssize_t n;
+
+	do {
+		const char *last;
+
+		n = read_on(a, &in, fd);
+		last = n >= 0 && in.len > 0 ? memrchr(in.text, '\n', in.len) : NULL;
+		if (!last)
+			continue;
+
+		size_t whole = (size_t)(last + 1 - in.text);
+
+		error = take_lines(a, in.text, in.text + whole);
+		in.len -= whole;
+		memmove(in.text, in.text + whole, in.len);
+	} while (n > 0 && !error);
+	free(in.text);
+	if (!error && n == 0)
+		error = settle(a, 0);
+	/* What follows the last commit may be the beginning of something that was cut off. */
+	if (!error && n == 0 && a->pending)
+		error = tell(a, a->line - 1, "no `commit' behind the last lines: they are not applied");
+	return n < 0 ? -1 : error;
 }
 
 /* At most so many octets of a source are told in messages. */
@@ -228,26 +288,25 @@ int apply_file(struct session *s, const char *file, bool as_json)
 {
 	bool standard = strcmp(file, "-") == 0;
 	struct applying a = {.s = s, .source = standard ? "standard input" : short_source(file),
-			     .as_json = as_json, .first = 1};
-	FILE *f = standard ? stdin : fopen(file, "r");
+			     .as_json = as_json, .line = 1};
+	int fd = standard ? STDIN_FILENO : open(file, O_RDONLY | O_CLOEXEC);
 	int error;
 
-	if (!f) {
+	if (fd < 0) {
 		fprintf(stderr, "polluxctl: %s: %s\n", file, strerror(errno));
 		return 1;
 	}
-	error = apply_lines(&a, f);
+	error = apply_lines(&a, fd);
 	if (!standard)
-		fclose(f);
-	applying_free(&a);
+		close(fd);
+	free(a.zone);
+	free(a.resume);
 	return error ? 1 : 0;
 }
 
 int apply_text(struct session *s, const char *text, bool as_json)
 {
-	struct applying a = {.s = s, .source = "command line", .as_json = as_json, .first = 1};
-	int error = gather(&a, text, strlen(text)) || commit(&a);
+	struct applying a = {.s = s, .source = "command line", .as_json = as_json, .line = 1};
 
-	applying_free(&a);
-	return error ? 1 : 0;
+	return edit(&a, text, strlen(text), 1) || commit(&a) ? 1 : 0;
 }

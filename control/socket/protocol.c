@@ -12,11 +12,11 @@
 
 enum argument {
 	ARG_ZONE = 1, ARG_NAME = 2, ARG_FILE = 4, ARG_SOURCE = 8, ARG_LINE = 16, ARG_TEXT = 32,
-	ARG_FORCE = 64,
+	ARG_FORCE = 64, ARG_OCTETS = 128,
 };
 
 static const char *const arguments[] = {"zone", "name", "file", "source", "line", "text",
-					 "force"};
+					 "force", "octets"};
 #define ARGUMENTS (sizeof(arguments) / sizeof(*arguments))
 
 static const struct {
@@ -34,7 +34,7 @@ static const struct {
 	[COMMAND_STOP]        = {"stop", 0, 0},
 	[COMMAND_RELOAD]      = {"reload", 0, 0},
 	[COMMAND_TXN_BEGIN]   = {"txn-begin", 0, ARG_SOURCE | ARG_LINE},
-	[COMMAND_TXN_EDIT]    = {"txn-edit", ARG_TEXT, 0},
+	[COMMAND_TXN_EDIT]    = {"txn-edit", 0, ARG_TEXT | ARG_OCTETS},
 	[COMMAND_TXN_COMMIT]  = {"txn-commit", 0, 0},
 	[COMMAND_TXN_ABORT]   = {"txn-abort", 0, 0},
 };
@@ -185,6 +185,19 @@ static int read_text(struct request *q, struct request_fault *f, json_t *value)
 	return 0;
 }
 
+/* Read before all else: what follows the line depends on it. */
+static int read_octets(struct request *q, struct request_fault *f, const json_t *value)
+{
+	json_int_t octets = json_integer_value(value);
+
+	q->octets = -1;
+	if (!json_is_integer(value) || octets < 0 || octets > PROTOCOL_OCTETS_MAX)
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "octets must be a number from 0 to %u",
+			      PROTOCOL_OCTETS_MAX);
+	q->octets = (int32_t)octets;
+	return 0;
+}
+
 static int read_force(struct request *q, struct request_fault *f, const json_t *value)
 {
 	if (!json_is_boolean(value))
@@ -204,20 +217,25 @@ static int read_argument(struct request *q, struct request_fault *f, enum argume
 	case ARG_LINE: return read_line(q, f, value);
 	case ARG_TEXT: return read_text(q, f, value);
 	case ARG_FORCE: return read_force(q, f, value);
+	case ARG_OCTETS: return 0; /* read already */
 	}
 	return -EINVAL;
 }
 
 static int read_request(struct request *q, struct request_fault *f, json_t *root)
 {
+	const json_t *id = json_object_get(root, "id"), *octets = json_object_get(root, "octets");
 	const char *key, *word = json_string_value(json_object_get(root, "command"));
-	const json_t *id = json_object_get(root, "id");
 	unsigned command = 0, given = 0;
 	json_t *value;
 	int rc = 0;
 
+	if (octets)
+		rc = read_octets(q, f, octets);
 	if (id && read_id(q, f, id) != 0)
-		return -EINVAL;
+		rc = -EINVAL;
+	if (rc != 0)
+		return rc;
 	if (!word)
 		return refuse(f, PROTOCOL_UNKNOWN_COMMAND, "command is missing or no text");
 	while (command < COMMAND_COUNT && strcmp(commands[command].name, word) != 0)
@@ -250,6 +268,9 @@ static int read_request(struct request *q, struct request_fault *f, json_t *root
 	if (missing)
 		return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s needs the argument `%s'", word,
 			      arguments[__builtin_ctz(missing)]);
+	if (q->command == COMMAND_TXN_EDIT && !(given & ARG_TEXT) == !(given & ARG_OCTETS))
+		return refuse(f, PROTOCOL_BAD_ARGUMENT, "%s needs one of the arguments `text' and `octets'",
+			      word);
 	q->has_zone = given & ARG_ZONE;
 	q->has_name = given & ARG_NAME;
 	if (q->has_name && !name_within(q->name.wire, q->zone.wire))
@@ -452,6 +473,19 @@ int lines_next(struct lines *l, const char **line, size_t *len)
 	l->begin += n + 1;
 	l->seen = l->begin;
 	return 1;
+}
+
+size_t lines_take(struct lines *l, void *out, size_t room)
+{
+	size_t n = l->end - l->begin;
+
+	if (n > room)
+		n = room;
+	if (n > 0)
+		memcpy(out, l->data + l->begin, n);
+	l->begin += n;
+	l->seen = l->begin;
+	return n;
 }
 
 void lines_free(struct lines *l)

@@ -19,7 +19,7 @@
  *      stop         -                                   {}; then the process ends
  *      reload       -                                   {"text", "restart"}: see below
  *      txn-begin    [source], [line]                    {}
- *      txn-edit     text                                {}
+ *      txn-edit     text, or octets                     {}
  *      txn-commit   -                                   {"commit", "zones"}
  *      txn-abort    -                                   {}
  *
@@ -44,6 +44,14 @@
  * operations to it, whole lines of the form that control/zone/edit.h tells:
  *
  *      {"command": "txn-edit", "text": "zone example.com\nset www 300 A 192.0.2.1\n"}
+ *
+ * Instead of "text" there may be a number, "octets", at most PROTOCOL_OCTETS_MAX: the text then
+ * follows the request's line as so many octets, as they are and nothing else behind them.  So
+ * a large change needs no escapes, and a name may hold what is not UTF-8:
+ *
+ *      {"command": "txn-edit", "octets": 44}
+ *      zone example.com
+ *      set www 300 A 192.0.2.1
  *
  * txn-commit makes all of them visible at once, in all zones: to every query either
  * everything or nothing.  Its result tells the commit's number and the new serials:
@@ -130,7 +138,8 @@
  *      table-full       no room for the change; nothing changed
  *      internal         our fault; the log tells more
  *
- * None but too-long closes the connection.
+ * None but too-long closes the connection, and bad-argument when it is of "octets": what is
+ * behind the line could then be anything.  Behind any other fault so many octets are passed over.
  *
  * The functions below do no I/O and keep no state: any thread may call them.
  */
@@ -145,6 +154,7 @@
 #include "dataplane/answer/status.h"
 
 #define PROTOCOL_LINE_MAX (1u << 20)  /* octets of a request, newline not counted */
+#define PROTOCOL_OCTETS_MAX (1u << 20) /* of text behind a txn-edit */
 #define PROTOCOL_REPLY_MAX (64u << 20) /* octets of a reply's line a client must take */
 #define PROTOCOL_ROWS_OCTETS (64u << 10) /* of texts in a more line, about: what a server aims at */
 #define PROTOCOL_FILE_MAX 4095        /* octets of a path */
@@ -188,7 +198,8 @@ struct request {
 	char file[PROTOCOL_FILE_MAX + 1];
 	char source[PROTOCOL_SOURCE_MAX + 1]; /* "" when there was none */
 	uint32_t line;             /* 1 when there was none */
-	json_t *text;              /* txn-edit; else NULL */
+	json_t *text;              /* txn-edit; else NULL: */
+	int32_t octets;            /* so many follow the line, also of a bad request; -1: nobody knows */
 	char id[6 * PROTOCOL_ID_MAX + 3]; /* as JSON; "" when there was none */
 };
 
@@ -199,8 +210,9 @@ struct request_fault {
 };
 
 /* request_parse - read line[0..len), untrusted, without its newline, into *q.
- * request_clear is then due.  0, or -EINVAL with *f set; q->id is then what could be read of it, so that the
- * error can carry it.  -ENOMEM sets *f too. */
+ * request_clear is then due.  0, or -EINVAL with *f set; q->id and q->octets are then what
+ * could be read of them, so that the error can carry the one and pass over the other.
+ * -ENOMEM sets *f too. */
 int request_parse(struct request *q, struct request_fault *f, const char *line, size_t len);
 
 /* request_clear - free what a request holds.  It may be all zeros. */
@@ -243,6 +255,10 @@ int lines_add(struct lines *l, const void *octets, size_t len);
  * next call with l) and its length: 1; 0 when none is complete; -EMSGSIZE when it is
  * longer than max. */
 int lines_next(struct lines *l, const char **line, size_t *len);
+
+/* lines_take - move at most `room` octets that were received and not handed out, whatever
+ * they are, to `out`.  Returns how many. */
+size_t lines_take(struct lines *l, void *out, size_t room);
 
 void lines_free(struct lines *l);
 

@@ -23,7 +23,10 @@ struct client {
 	struct server *server;
 	struct client *prev, *next;
 	struct lines lines;
-	struct request request;    /* the one that is being answered */
+	struct request request;    /* the one that is being answered, */
+	struct request_fault fault; /* what is wrong with it, if code is not NULL, */
+	char *octets;              /* and what follows its line, from malloc: */
+	size_t octets_len;         /* so much of request.octets is there */
 	bool busy;                 /* until its last line is written */
 	bool reading;
 	bool ended;                /* nothing more will be read */
@@ -103,6 +106,7 @@ static void release(struct client *c)
 	lines_free(&c->spooled);
 	lines_free(&c->lines);
 	request_clear(&c->request);
+	free(c->octets);
 	edit_free(take_edit(c));
 	free(c->chunk);
 	free(c->reply);
@@ -132,6 +136,8 @@ static void request_over(struct client *c)
 	c->spool = -1;
 	lines_free(&c->spooled);
 	request_clear(&c->request);
+	free(c->octets);
+	c->octets = NULL;
 	serve_next(c);
 }
 
@@ -490,9 +496,10 @@ static void on_edit_fault(void *arg, const char *text)
 static void on_edit_work(uv_work_t *work)
 {
 	struct client *c = work->data;
-	const json_t *text = c->request.text;
+	const json_t *json = c->request.text;
+	const char *text = json ? json_string_value(json) : c->octets ? c->octets : "";
 
-	c->edit_result = edit_add(c->edit, json_string_value(text), json_string_length(text),
+	c->edit_result = edit_add(c->edit, text, json ? json_string_length(json) : c->octets_len,
 				  is_zone, c->server->parts.zones, on_edit_fault, c);
 }
 
@@ -892,13 +899,21 @@ static void stop_process(struct client *c)
 	write_line(c, line, len, stop_now);
 }
 
-static void handle(struct client *c, const char *line, size_t len)
-{
-	struct request_fault fault;
+static void discard(struct client *c);
 
-	c->busy = true;
-	if (request_parse(&c->request, &fault, line, len)) {
-		send_error(c, fault.code, NULL, fault.text);
+/* The request is there as a whole. */
+static void answer(struct client *c)
+{
+	if (c->fault.code && c->request.octets < 0) {
+		size_t len;
+		char *line = reply_error(&c->request, c->fault.code, NULL, &len, "%s", c->fault.text);
+
+		lines_free(&c->lines);
+		write_line(c, line, len, discard);
+		return;
+	}
+	if (c->fault.code) {
+		send_error(c, c->fault.code, NULL, c->fault.text);
 		return;
 	}
 	switch (c->request.command) {
@@ -918,6 +933,51 @@ static void handle(struct client *c, const char *line, size_t len)
 	case COMMAND_TXN_ABORT: txn_abort_open(c); break;
 	case COMMAND_COUNT: break; /* request_parse gives no such command */
 	}
+}
+
+/* Only so much is read as is wanted: what follows is the next request. */
+static void on_octets_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct client *c = handle->data;
+
+	(void)suggested;
+	*buf = uv_buf_init(c->octets + c->octets_len, (unsigned)((size_t)c->request.octets - c->octets_len));
+}
+
+static void on_octets(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct client *c = stream->data;
+
+	(void)buf;
+	if (n < 0) { /* cut off */
+		client_close(c);
+		return;
+	}
+	c->octets_len += (size_t)n;
+	if (c->octets_len < (size_t)c->request.octets)
+		return;
+	uv_read_stop(stream);
+	answer(c);
+}
+
+static void handle(struct client *c, const char *line, size_t len)
+{
+	c->busy = true;
+	c->octets_len = 0;
+	if (request_parse(&c->request, &c->fault, line, len) == 0)
+		c->fault.code = NULL;
+	if (c->request.octets > 0) {
+		c->octets = malloc((size_t)c->request.octets);
+		if (!c->octets) {
+			client_close(c);
+			return;
+		}
+		c->octets_len = lines_take(&c->lines, c->octets, (size_t)c->request.octets);
+	}
+	if (c->request.octets <= 0 || c->octets_len == (size_t)c->request.octets)
+		answer(c);
+	else if (c->ended || uv_read_start((uv_stream_t *)&c->pipe, on_octets_alloc, on_octets))
+		client_close(c);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)

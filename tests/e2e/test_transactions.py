@@ -9,7 +9,9 @@ other zone, to x0 or x1, of which each version has one.  Every answer must be th
 one version, whatever stands in it, and none older than what had been seen before; what is
 asked after a commit was acknowledged must be answered from it or a later one.
 """
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -201,6 +203,39 @@ def serials_by_hand():
         equal(t.run('zone example.com\n')['zones'], [], 'zones without a change')
 
 
+def text_as_octets():
+    """The text behind its request: in pieces, with what is no UTF-8, skipped behind a fault."""
+    def edit(octets, **arguments):
+        return json.dumps({'command': 'txn-edit', 'octets': len(octets), **arguments}).encode() + b'\n' + octets
+
+    text = b'zone example.com\nset octets 60 TXT "\xff\xfe"\n'
+    with L.control_socket() as s:
+        t = Transaction(s)
+        s.sendall(edit(text))  # no transaction is open: passed over
+        equal(t.reply()['code'], 'no-transaction', 'code')
+        s.sendall(b'{"command": "txn-begin"}\n' + edit(text[:20]) + edit(b'zone', bad=1) + edit(b''))
+        equal([t.reply().get('code') for _ in range(4)], [None, 'bad-change', 'bad-argument', 'no-transaction'], 'codes')
+        t.ok('txn-begin')
+        s.sendall(edit(text)[:60])
+        time.sleep(0.05)
+        s.sendall(edit(text)[60:])
+        check(t.reply()['ok'], 'octets in pieces')
+        big = b'set octets 60 A 192.0.2.1\n' * 40000  # as many as may be, all the same record
+        s.sendall(edit(big[:1048576 - 1048576 % 26]) + b'{"command": "txn-commit"}\n')
+        check(t.reply()['ok'] and t.reply()['ok'], 'a megabyte, and the request behind it')
+        equal([r[4] for r in L.ask('octets.example.com', 'TXT').answer], [b'\x02\xff\xfe'], 'set as octets')
+        equal(len(L.ask('octets.example.com', 'A').answer), 1, 'set many times')
+        s.sendall(b'{"command": "txn-edit", "octets": 1048577}\n' + 100 * b'zone\n')
+        equal(t.reply()['code'], 'bad-argument', 'code of too many octets')
+        s.shutdown(socket.SHUT_WR)
+        equal(s.recv(1), b'', 'what follows a reply that ends the connection')
+    with L.control_socket() as s:
+        s.sendall(b'{"command": "txn-begin"}\n' + edit(text)[:50])  # cut off
+        check(lab.Commands(s).reply()['ok'], 'begin')
+    lab.wait_until(lambda: L.ask_control('status')['transactions'] == {'open': 0, 'staged': 0}, 5,
+                   'the end of the transaction')
+
+
 def several_connections():
     """Transactions of several connections queue; none is lost."""
     sockets = [L.control_socket() for _ in range(8)]
@@ -267,5 +302,5 @@ def many_in_one():
     check(0 in seen and 3 in seen, 'seen before and after: %s', set(seen))
 
 
-lab.main(L, no_mixture, refused_whole, ends_with_its_connection, serials_by_hand, several_connections,
+lab.main(L, no_mixture, refused_whole, ends_with_its_connection, serials_by_hand, text_as_octets, several_connections,
          polluxctl_says_the_line, many_in_one)

@@ -92,6 +92,56 @@ Test(control_line, each_command_is_read)
 	request_clear(&q);
 }
 
+Test(control_line, octets_that_follow)
+{
+	static const struct { const char *line; int octets; bool good; } cases[] = {
+		{"{\"command\":\"txn-edit\",\"octets\":44}", 44, true},
+		{"{\"command\":\"txn-edit\",\"octets\":0}", 0, true},
+		{"{\"command\":\"txn-edit\",\"octets\":1048576}", 1048576, true},
+		/* What follows a bad request is still passed over, if it says how much that is. */
+		{"{\"command\":\"txn-edit\",\"text\":\"\",\"octets\":3}", 3, false},
+		{"{\"command\":\"txn-commit\",\"octets\":4}", 4, false},
+		{"{\"command\":\"nothing\",\"octets\":5}", 5, false},
+		{"{\"octets\":6}", 6, false},
+		{"{\"command\":\"txn-edit\",\"octets\":7,\"x\":1}", 7, false},
+		{"{\"command\":\"txn-edit\",\"octets\":8,\"id\":[]}", 8, false},
+		{"{\"command\":\"txn-edit\",\"octets\":-1}", -1, false},
+		{"{\"command\":\"txn-edit\",\"octets\":1048577}", -1, false},
+		{"{\"command\":\"txn-edit\",\"octets\":null}", -1, false},
+		{"{\"command\":\"txn-edit\",\"text\":\"\"}", 0, true},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cr_expect_eq(parse(cases[i].line), cases[i].good ? 0 : -EINVAL, "%s", cases[i].line);
+		cr_expect_eq(q.octets, cases[i].octets, "%s", cases[i].line);
+		cr_expect(!cases[i].good || !q.text == (i < 3));
+		request_clear(&q);
+	}
+}
+
+Test(control_line, octets_are_taken_from_behind_a_line)
+{
+	struct lines l;
+	const char *line;
+	char out[8];
+	size_t len;
+
+	lines_init(&l, 100);
+	cr_assert_eq(lines_take(&l, out, sizeof(out)), 0);
+	cr_assert_eq(lines_add(&l, "one\ntwo\nthree\n", 14), 0);
+	cr_assert(lines_next(&l, &line, &len) == 1 && len == 3);
+	cr_assert_eq(lines_take(&l, out, 6), 6);
+	cr_assert_eq(memcmp(out, "two\nth", 6), 0);
+	cr_assert(lines_next(&l, &line, &len) == 1 && len == 3 && memcmp(line, "ree", 3) == 0);
+	cr_assert_eq(lines_next(&l, &line, &len), 0);
+	cr_assert_eq(lines_add(&l, "abc", 3), 0);
+	cr_assert_eq(lines_next(&l, &line, &len), 0);
+	cr_assert_eq(lines_take(&l, out, sizeof(out)), 3);
+	cr_assert_eq(lines_add(&l, "d\n", 2), 0);
+	cr_assert(lines_next(&l, &line, &len) == 1 && len == 1 && *line == 'd');
+	lines_free(&l);
+}
+
 Test(control_line, a_command_has_the_name_it_is_asked_by)
 {
 	for (unsigned i = 0; i < COMMAND_COUNT; i++) {
@@ -161,7 +211,13 @@ static const struct {
 	{"{\"command\":\"txn-begin\",\"source\":1}", PROTOCOL_BAD_ARGUMENT, "source must be"},
 	{"{\"command\":\"txn-begin\",\"source\":\"a\\n\"}", PROTOCOL_BAD_ARGUMENT, "control character"},
 	{"{\"command\":\"txn-begin\",\"text\":\"\"}", PROTOCOL_BAD_ARGUMENT, "no argument `text'"},
-	{"{\"command\":\"txn-edit\"}", PROTOCOL_BAD_ARGUMENT, "needs the argument `text'"},
+	{"{\"command\":\"txn-edit\"}", PROTOCOL_BAD_ARGUMENT, "needs one of the arguments `text'"},
+	{"{\"command\":\"txn-edit\",\"text\":\"\",\"octets\":0}", PROTOCOL_BAD_ARGUMENT, "needs one of"},
+	{"{\"command\":\"txn-edit\",\"octets\":-1}", PROTOCOL_BAD_ARGUMENT, "octets must be a number"},
+	{"{\"command\":\"txn-edit\",\"octets\":1048577}", PROTOCOL_BAD_ARGUMENT, "from 0 to 1048576"},
+	{"{\"command\":\"txn-edit\",\"octets\":\"1\"}", PROTOCOL_BAD_ARGUMENT, "octets must be a number"},
+	{"{\"command\":\"txn-edit\",\"octets\":1.0}", PROTOCOL_BAD_ARGUMENT, "octets must be a number"},
+	{"{\"command\":\"txn-commit\",\"octets\":1}", PROTOCOL_BAD_ARGUMENT, "no argument `octets'"},
 	{"{\"command\":\"txn-edit\",\"text\":null}", PROTOCOL_BAD_ARGUMENT, "text must be a text"},
 	{"{\"command\":\"txn-edit\",\"text\":\"\",\"x\":1}", PROTOCOL_BAD_ARGUMENT, "no argument `x'"},
 	{"{\"command\":\"status\",\"id\":9223372036854775808}", PROTOCOL_BAD_REQUEST, "not one"},
