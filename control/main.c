@@ -14,8 +14,7 @@
 
 #include "control/attach.h"
 #include "control/reload.h"
-#include "control/serve/tcp.h"
-#include "control/serve/udp.h"
+#include "control/serve/threads.h"
 #include "control/socket/server.h"
 #include "control/unix.h"
 #include "control/watch.h"
@@ -30,8 +29,9 @@
 #define ERROR_TEXT 512
 #define FILES_BESIDE 256  /* descriptors for all that is no TCP connection */
 
-/* The control process's own reading threads, a status slot for each. */
-enum { SLOT_SERVE, SLOT_WRITER, SLOT_READING, SLOTS };
+/* The control process's own reading threads, a status slot for each: the writer, who
+ * reads zones for the control socket, then the serving threads. */
+enum { SLOT_WRITER, SLOT_READING, SLOT_SERVE, SLOTS = SLOT_SERVE + CONFIG_THREADS_MAX };
 
 struct control {
 	struct config *config;
@@ -39,9 +39,8 @@ struct control {
 	struct db *db;
 	struct arena_map map;
 	unsigned slot[SLOTS];
-	struct serve serve;
-	struct udp *udp;
-	struct tcp *tcp;
+	struct status_slot *serve_slot[CONFIG_THREADS_MAX];
+	struct threads *threads;
 	struct zones *zones;
 	struct watch *watch;
 	struct attach *attach;
@@ -83,8 +82,7 @@ static void stop(void *arg)
 		_exit(c->result);
 	}
 	watch_stop(c->watch);
-	tcp_stop(c->tcp);
-	udp_stop(c->udp);
+	threads_stop(c->threads);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int number)
@@ -113,11 +111,7 @@ static void on_loaded(void *arg, const struct zones_result *r)
 	/* Bad zones have been told in the log. */
 	if (c->stopping)
 		return;
-	error = udp_start(c->udp, &c->loop);
-	if (error)
-		snprintf(c->error, sizeof(c->error), "cannot receive: %s", uv_strerror(error));
-	else
-		error = tcp_start(c->tcp, &c->loop, c->error, sizeof(c->error));
+	error = threads_start(c->threads, c->error, sizeof(c->error));
 	if (error) {
 		log_error("%s", c->error);
 		c->result = 1;
@@ -165,9 +159,12 @@ static int open_table(struct control *c)
 
 	if (error)
 		return fail(c, "cannot make the table", error);
-	error = db_reader_reserve(c->db, (uint32_t)getpid(), STATUS_KIND_SERVE, SLOTS, c->slot);
+	error = db_reader_reserve(c->db, (uint32_t)getpid(), STATUS_KIND_SERVE,
+				  SLOT_SERVE + c->config->threads, c->slot);
 	if (error)
 		return fail(c, "cannot reserve status slots", error);
+	for (unsigned i = 0; i < c->config->threads; i++)
+		c->serve_slot[i] = slot(c, SLOT_SERVE + i);
 	/* Reading goes through a read-only mapping here too: a fault in the parsing of
 	 * messages cannot damage a zone. */
 	fd = db_arena_fd(c->db);
@@ -178,19 +175,6 @@ static int open_table(struct control *c)
 	return error ? fail(c, "cannot map the table", error) : 0;
 }
 
-static int open_sockets(struct control *c)
-{
-	const struct config *config = c->config;
-	struct tcp_limits limits = {config->tcp_max_clients, config->tcp_idle_timeout_ms};
-	int error = udp_open(&c->udp, &c->serve, config->listen, config->listen_cnt,
-			     c->error, sizeof(c->error));
-
-	if (error)
-		return error;
-	return tcp_open(&c->tcp, &c->serve, config->listen, config->listen_cnt, &limits,
-			c->error, sizeof(c->error));
-}
-
 static int open_managers(struct control *c)
 {
 	struct server_parts parts;
@@ -198,7 +182,7 @@ static int open_managers(struct control *c)
 
 	if (error)
 		return fail(c, "cannot start the writer", error);
-	error = watch_open(&c->watch, &c->loop, c->udp, db_status(c->db));
+	error = watch_open(&c->watch, &c->loop, threads_udp(c->threads), db_status(c->db));
 	if (error)
 		return fail(c, "cannot watch the dataplane", error);
 	error = attach_open(&c->attach, &c->loop, c->db, c->config, watch_changed, c->watch,
@@ -206,11 +190,11 @@ static int open_managers(struct control *c)
 	if (error)
 		return error;
 	c->reload = (struct reload){
-		.loop = &c->loop, .running = c->config, .zones = c->zones, .tcp = c->tcp,
+		.loop = &c->loop, .running = c->config, .zones = c->zones, .threads = c->threads,
 	};
 	parts = (struct server_parts){
 		.zones = c->zones, .attach = c->attach, .watch = c->watch,
-		.status = db_status(c->db), .map = c->map, .serve_slot = slot(c, SLOT_SERVE),
+		.status = db_status(c->db), .map = c->map, .serve_slot = c->serve_slot, .serve_cnt = c->config->threads,
 		.reading_slot = slot(c, SLOT_READING), .reload = &c->reload,
 		.stop = stop, .arg = c,
 	};
@@ -249,8 +233,8 @@ static int start(struct control *c)
 	error = open_table(c);
 	if (error)
 		return error;
-	serve_init(&c->serve, c->map, slot(c, SLOT_SERVE), "control");
-	error = open_sockets(c);
+	error = threads_open(&c->threads, c->config, &c->loop, c->map, c->serve_slot,
+			     c->error, sizeof(c->error));
 	if (error)
 		return error;
 	error = open_managers(c);
@@ -272,8 +256,7 @@ static void finish(struct control *c)
 	attach_free(c->attach);
 	watch_free(c->watch);
 	zones_free(c->zones);
-	tcp_free(c->tcp);
-	udp_free(c->udp);
+	threads_free(c->threads);
 	arena_unmap(&c->map);
 	db_reader_release(c->db, (uint32_t)getpid());
 	db_destroy(c->db);

@@ -55,6 +55,13 @@ static bool same_cores(const struct config *a, const struct config *b)
 	       (a->core_cnt == 0 || memcmp(a->cores, b->cores, a->core_cnt * sizeof(*a->cores)) == 0);
 }
 
+/* What sockets depend on. */
+static bool same_tls(const struct config *a, const struct config *b)
+{
+	return a->has_tls == b->has_tls && a->tls_port == b->tls_port && a->tls_dot == b->tls_dot &&
+	       a->tls_doq == b->tls_doq && a->tls_dtls == b->tls_dtls;
+}
+
 size_t reload_differences(const struct config *running, const struct config *now,
 			  const char *out[RELOAD_RESTART_MAX])
 {
@@ -66,6 +73,12 @@ size_t reload_differences(const struct config *running, const struct config *now
 		out[cnt++] = "server: run-directory (pollux-control and pollux-dataplane)";
 	if (!same_text(running->data_directory, now->data_directory))
 		out[cnt++] = "server: data-directory (pollux-control)";
+	if (running->threads != now->threads)
+		out[cnt++] = "server: threads (pollux-control)";
+	if (!same_text(running->user, now->user))
+		out[cnt++] = "server: user (pollux-control and pollux-dataplane)";
+	if (!same_tls(running, now))
+		out[cnt++] = "server: tls (pollux-control): which transports, and their port";
 	if (running->table_memory != now->table_memory)
 		out[cnt++] = "table: memory (pollux-control)";
 	if (running->huge_pages != now->huge_pages)
@@ -134,10 +147,8 @@ static void on_read_done(uv_work_t *work, int status)
 		return;
 	}
 	if (!status) {
-		struct tcp_limits limits = {r->config->tcp_max_clients, r->config->tcp_idle_timeout_ms};
-
 		r->restart_cnt = reload_differences(r->parts.running, r->config, r->restart);
-		tcp_limit(r->parts.tcp, &limits);
+		threads_configure(r->parts.threads, r->config);
 		status = zones_configure(r->parts.zones, r->config, on_configured, r);
 	}
 	if (status)

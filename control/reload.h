@@ -2,7 +2,7 @@
 /* reload.h - the configuration file read again while the process runs.
  *
  * What answers depend on (identity, version, udp-payload) becomes one new settings block;
- * the limits of TCP and what is asked of signed zones hold from then on; zones come, go, or
+ * the limits of connections and what is asked of signed zones hold from then on; zones come, go, or
  * change their files.  What else differs from what the process was started with is named:
  * it needs a restart, of whom is said.  A file with a fault changes nothing.
  *
@@ -11,7 +11,7 @@
 #ifndef POLLUX_RELOAD_H
 #define POLLUX_RELOAD_H
 
-#include "control/serve/tcp.h"
+#include "control/serve/threads.h"
 #include "control/zones.h"
 
 #define RELOAD_RESTART_MAX 16
@@ -21,7 +21,7 @@ struct reload {
 	uv_loop_t *loop;
 	const struct config *running; /* as the process was started */
 	struct zones *zones;
-	struct tcp *tcp;
+	struct threads *threads;
 };
 
 /* How it went.  All of it is there only during the call. */

@@ -55,6 +55,12 @@ void framer_free(struct framer *f)
 	*f = (struct framer){0};
 }
 
+void framer_trim(struct framer *f)
+{
+	if (f->have == 0)
+		framer_free(f);
+}
+
 enum framer_result framer_feed(struct framer *f, const uint8_t **in, size_t *len,
 			       const uint8_t **msg, size_t *msg_len)
 {

@@ -33,6 +33,10 @@ struct framer {
 void framer_init(struct framer *f);
 void framer_free(struct framer *f);
 
+/* framer_trim - give memory back while no message is under way: one that was large must
+ * not be paid for until the stream ends. */
+void framer_trim(struct framer *f);
+
 /* framer_feed - take octets from *in (of *len), and stop behind the first message
  * that they complete.
  *

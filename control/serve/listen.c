@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,20 @@ static int set_datagram(int fd, const struct sockaddr_storage *sa)
 	if (set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, UDP_BUFFER))
 		set_int(fd, SOL_SOCKET, SO_SNDBUF, UDP_BUFFER);
 	return error;
+}
+
+/* Octets that the kernel keeps of what a client has not been sent, above what is on its
+ * way: without it a client that does not read could have megabytes kept. */
+#define NOT_SENT (64 << 10)
+#define FAST_OPEN 256 /* connections at a time that brought data and are not confirmed yet */
+
+/* Connections inherit these.  Each makes things better where the kernel has it. */
+static void set_stream(int fd)
+{
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* answers are gathered by us already */
+	set_int(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOT_SENT);
+	/* RFC 7413, RFC 7766 section 5; the system has to permit it, too (net.ipv4.tcp_fastopen). */
+	set_int(fd, IPPROTO_TCP, TCP_FASTOPEN, FAST_OPEN);
 }
 
 static int bind_address(int fd, const struct config_address *a)
@@ -84,7 +99,8 @@ static void explain(const struct config_address *a, int type, int error, char *t
 	}
 }
 
-int listen_socket(const struct config_address *a, int type, char *error, size_t error_size)
+int listen_socket(const struct config_address *a, int type, unsigned thread, unsigned threads,
+		  char *error, size_t error_size)
 {
 	int result;
 	int fd = socket(a->sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -100,16 +116,35 @@ int listen_socket(const struct config_address *a, int type, char *error, size_t 
 	 * would let a second program take the address from under us unseen. */
 	if (!result && type == SOCK_STREAM)
 		result = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!result && type == SOCK_STREAM)
+		set_stream(fd);
 	if (!result && type == SOCK_DGRAM)
 		result = set_datagram(fd, &a->sa);
+	/* The first is bound without it, and so refused where anybody else is; once it
+	 * permits others, only ones of our user that ask for it, too, get in. */
+	if (!result && thread > 0)
+		result = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!result)
 		result = bind_address(fd, a);
+	if (!result && thread == 0 && threads > 1)
+		result = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (!result)
 		return fd;
 	close(fd);
 fail:
 	explain(a, type, result, error, error_size);
 	return result;
+}
+
+struct config_address listen_at(const struct config_address *a, uint16_t port)
+{
+	struct config_address b = *a;
+
+	if (b.sa.ss_family == AF_INET)
+		((struct sockaddr_in *)&b.sa)->sin_port = htons(port);
+	else
+		((struct sockaddr_in6 *)&b.sa)->sin6_port = htons(port);
+	return b;
 }
 
 char *listen_text(char *text, const struct sockaddr_storage *sa)

@@ -67,13 +67,13 @@ void serve_client(struct query *q, const struct sockaddr *peer)
 	q->client_len = v6 ? 16 : 4;
 }
 
-size_t serve_message(struct serve *s, const struct sockaddr *peer, const uint8_t *msg, size_t len,
-		     enum transport transport, uint8_t *out, size_t max)
+size_t serve_message(struct serve *s, const struct serve_from *from, const uint8_t *msg, size_t len,
+		     uint8_t *out, size_t max)
 {
 	struct query q;
-	enum verdict v = query_parse(&s->reader, &q, msg, len, transport, max);
+	enum verdict v = query_parse(&s->reader, &q, msg, len, from->transport, max);
 
-	serve_client(&q, peer);
+	serve_client(&q, from->peer);
 	if (v == VERDICT_ANSWER)
 		query_prefetch(&s->reader, &q);
 	return serve_finish(s, &q, v, out);

@@ -3,8 +3,7 @@
  * reader, its status slot, and the way from a message to its answer that UDP, TCP
  * and the punt rings share.
  *
- * All of it belongs to one thread.  A second thread would have its own struct
- * serve with its own slot, loop and sockets.
+ * All of it belongs to one thread; each serving thread has its own (threads.h).
  */
 #ifndef POLLUX_SERVE_H
 #define POLLUX_SERVE_H
@@ -38,14 +37,21 @@ void serve_end(struct serve *s);
  * out[0..q->limit), and count it.  Returns its length, 0 when none may be sent. */
 size_t serve_finish(struct serve *s, struct query *q, enum verdict v, uint8_t *out);
 
+/* Where a message came from. */
+struct serve_from {
+	const struct sockaddr *peer; /* AF_INET or AF_INET6 */
+	enum transport transport;
+	uint16_t keepalive; /* of a TCP connection: its idle time-out, in units of 100 ms */
+};
+
 /* serve_client - tell a parsed query who asks, so that it can get a cookie.  peer is
  * AF_INET or AF_INET6, and stays there until the answer is written. */
 void serve_client(struct query *q, const struct sockaddr *peer);
 
-/* serve_message - all stages for one untrusted message from peer.  out has room for `max`
+/* serve_message - all stages for one untrusted message.  out has room for `max`
  * octets, and max is at least DNS_UDP_MIN.  Returns the answer's length, 0 when
  * none may be sent. */
-size_t serve_message(struct serve *s, const struct sockaddr *peer, const uint8_t *msg, size_t len,
-		     enum transport transport, uint8_t *out, size_t max);
+size_t serve_message(struct serve *s, const struct serve_from *from, const uint8_t *msg, size_t len,
+		     uint8_t *out, size_t max);
 
 #endif

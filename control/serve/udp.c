@@ -37,25 +37,29 @@ struct udp {
 	uint8_t answer[MESSAGE_MAX]; /* for punted datagrams, and answers that quote their query */
 };
 
-int udp_open(struct udp **out, struct serve *s, const struct config_address *a, size_t cnt,
-	     char *error, size_t error_size)
+static void udp_stop(void *state);
+static void udp_free(void *state);
+
+static int udp_open(void **out, const struct service_env *env, const struct config *c,
+		    char *error, size_t error_size)
 {
 	struct udp *u = calloc(1, sizeof(*u));
 
 	if (u)
-		u->socket = calloc(cnt ? cnt : 1, sizeof(*u->socket));
+		u->socket = calloc(c->listen_cnt, sizeof(*u->socket));
 	if (!u || !u->socket) {
 		free(u);
 		snprintf(error, error_size, "out of memory");
 		return -ENOMEM;
 	}
-	u->serve = s;
-	for (size_t i = 0; i < cnt; i++) {
+	u->serve = env->serve;
+	for (size_t i = 0; i < c->listen_cnt; i++) {
 		struct udp_socket *sock = &u->socket[i];
 
 		sock->udp = u;
-		sock->sa = a[i].sa;
-		sock->fd = listen_socket(&a[i], SOCK_DGRAM, error, error_size);
+		sock->sa = c->listen[i].sa;
+		sock->fd = listen_socket(&c->listen[i], SOCK_DGRAM, env->thread, env->threads,
+					 error, error_size);
 		if (sock->fd < 0) {
 			int result = sock->fd;
 
@@ -160,21 +164,27 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-int udp_start(struct udp *u, uv_loop_t *loop)
+static int start_socket(struct udp_socket *sock, uv_loop_t *loop)
 {
-	for (size_t i = 0; i < u->cnt; i++) {
-		struct udp_socket *sock = &u->socket[i];
-		int error = uv_poll_init(loop, &sock->poll, sock->fd);
+	int error = uv_poll_init(loop, &sock->poll, sock->fd);
 
-		if (error)
-			return error;
-		sock->poll.data = sock;
-		sock->started = true;
-		error = uv_poll_start(&sock->poll, UV_READABLE, on_readable);
-		if (error)
-			return error;
-	}
-	return 0;
+	if (error)
+		return error;
+	sock->poll.data = sock;
+	sock->started = true;
+	return uv_poll_start(&sock->poll, UV_READABLE, on_readable);
+}
+
+static int udp_start(void *state, uv_loop_t *loop, char *text, size_t size)
+{
+	struct udp *u = state;
+	int error = 0;
+
+	for (size_t i = 0; i < u->cnt && !error; i++)
+		error = start_socket(&u->socket[i], loop);
+	if (error)
+		snprintf(text, size, "cannot receive: %s", uv_strerror(error));
+	return error;
 }
 
 static bool same_port(const struct sockaddr_storage *sa, uint16_t port_be)
@@ -236,8 +246,8 @@ bool udp_punted(struct udp *u, const struct punt_entry *e)
 	serve_begin(u->serve);
 
 	socklen_t peer_len = punt_peer(e, &u->peer[0]);
-	size_t len = serve_message(u->serve, (struct sockaddr *)&u->peer[0], e->payload, e->len, TRANSPORT_UDP, u->answer,
-				   SERVE_UDP_MAX);
+	struct serve_from from = {.peer = (struct sockaddr *)&u->peer[0], .transport = TRANSPORT_UDP};
+	size_t len = serve_message(u->serve, &from, e->payload, e->len, u->answer, SERVE_UDP_MAX);
 
 	serve_end(u->serve);
 	if (len == 0)
@@ -259,8 +269,10 @@ static void on_closed(uv_handle_t *handle)
 	sock->started = false;
 }
 
-void udp_stop(struct udp *u)
+static void udp_stop(void *state)
 {
+	struct udp *u = state;
+
 	for (size_t i = 0; i < u->cnt; i++) {
 		if (u->socket[i].started)
 			uv_close((uv_handle_t *)&u->socket[i].poll, on_closed);
@@ -269,8 +281,14 @@ void udp_stop(struct udp *u)
 	}
 }
 
-void udp_free(struct udp *u)
+static void udp_free(void *state)
 {
+	struct udp *u = state;
+
 	free(u->socket);
 	free(u);
 }
+
+const struct service udp_service = {
+	.name = "udp", .open = udp_open, .start = udp_start, .stop = udp_stop, .free = udp_free,
+};

@@ -57,6 +57,7 @@ const char *const protocol_counter[CNT_COUNT] = {
 	[CNT_TCP_ACCEPT] = "tcp-accepted",
 	[CNT_TCP_REFUSE] = "tcp-refused",
 	[CNT_TCP_TIMEOUT] = "tcp-timed-out",
+	[CNT_TCP_EVICT] = "tcp-evicted",
 };
 
 const char *protocol_command_name(enum protocol_command command)

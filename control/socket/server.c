@@ -872,7 +872,8 @@ static void show_stats(struct client *c)
 			json_array_append_new(workers, slot_stats(&s->parts.status->slot[d->slot[i]]));
 		any = add_steering(d, sum) || any;
 	}
-	json_array_append_new(workers, slot_stats(s->parts.serve_slot));
+	for (unsigned i = 0; i < s->parts.serve_cnt; i++)
+		json_array_append_new(workers, slot_stats(s->parts.serve_slot[i]));
 	for (unsigned i = 0; any && i < STEER_REASONS; i++)
 		set_uint(steering, steer_reason_name((enum steer_reason)i), sum[i]);
 	json_object_set_new(o, "workers", workers);

@@ -26,7 +26,8 @@ struct server_parts {
 	struct watch *watch;
 	struct status *status;
 	struct arena_map map;
-	struct status_slot *serve_slot;   /* of the kernel sockets' thread */
+	struct status_slot *const *serve_slot; /* of the kernel sockets' threads */
+	unsigned serve_cnt;
 	struct status_slot *reading_slot; /* a reader's, for this server alone */
 	const struct reload *reload;      /* the command reload */
 	void (*stop)(void *arg);          /* the command stop */

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define STATUS_MAGIC  UINT64_C(0x504f4c4c55585354) /* "POLLUXST" */
-#define STATUS_LAYOUT 1   /* raised with every change of what is below */
+#define STATUS_LAYOUT 2   /* raised with every change of what is below */
 #define STATUS_SLOTS 64   /* reading threads, of both processes together */
 #define STATUS_OFFLINE UINT64_MAX /* epoch of a reader that holds no reference */
 
@@ -47,6 +47,7 @@ enum status_counter {
 	CNT_TRUNCATED,        /* answers sent with TC */
 	CNT_EDNS,             /* queries with OPT */
 	CNT_TCP_ACCEPT, CNT_TCP_REFUSE, CNT_TCP_TIMEOUT, /* connections (control) */
+	CNT_TCP_EVICT,        /* ended for a newcomer (control) */
 	CNT_COUNT
 };
 #define STATUS_RCODES 24 /* 0..23 */

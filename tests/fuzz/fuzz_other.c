@@ -41,8 +41,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	serve_begin(serve);
 	for (int tcp = 0; tcp < 2; tcp++) {
-		size_t n = serve_message(serve, (struct sockaddr *)&peer, data, size, tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
-					 out, tcp ? SERVE_TCP_MAX : SERVE_UDP_MAX);
+		struct serve_from from = {
+			.peer = (struct sockaddr *)&peer, .transport = tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
+		};
+		size_t n = serve_message(serve, &from, data, size, out, tcp ? SERVE_TCP_MAX : SERVE_UDP_MAX);
 
 		if (n > 0 && (n < DNS_HEADER || other_find_tsig(out, n, &t) == TSIG_BAD))
 			abort();

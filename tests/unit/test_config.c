@@ -135,8 +135,8 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->zone_cnt, 2);
 	cr_assert_str_eq(name_to_text(name, c->zone[0].domain.wire), "example.com.");
 	cr_assert_str_eq(c->zone[0].file, "/etc/example.com.zone");
-	cr_assert_eq(c->zone[0].line, 23);
-	cr_assert_eq(c->zone[0].file_line, 24);
+	cr_assert_eq(c->zone[0].line, 27);
+	cr_assert_eq(c->zone[0].file_line, 28);
 	cr_assert_eq(c->zone[1].domain.len, 1);
 	cr_assert_str_eq(c->zone[1].file, "/root.zone");
 	config_free(c);

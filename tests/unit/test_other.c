@@ -65,10 +65,11 @@ static size_t signed_question(uint8_t *msg, uint16_t edns)
 
 static size_t ask(const uint8_t *msg, size_t len, enum transport transport, uint8_t *out)
 {
+	struct serve_from from = {.peer = (struct sockaddr *)&peer, .transport = transport};
 	size_t n;
 
 	serve_begin(&serve);
-	n = serve_message(&serve, (struct sockaddr *)&peer, msg, len, transport, out,
+	n = serve_message(&serve, &from, msg, len, out,
 			  transport == TRANSPORT_UDP ? SERVE_UDP_MAX : SERVE_TCP_MAX);
 	serve_end(&serve);
 	return n;
