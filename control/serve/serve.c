@@ -74,6 +74,7 @@ size_t serve_message(struct serve *s, const struct serve_from *from, const uint8
 	enum verdict v = query_parse(&s->reader, &q, msg, len, from->transport, max);
 
 	serve_client(&q, from->peer);
+	q.keepalive = from->keepalive;
 	if (v == VERDICT_ANSWER)
 		query_prefetch(&s->reader, &q);
 	return serve_finish(s, &q, v, out);

@@ -50,6 +50,7 @@ struct edns_options {
 	bool nsid;             /* RFC 5001 */
 	bool zoneversion;      /* RFC 9660 */
 	bool padding;          /* RFC 7830 */
+	bool keepalive;        /* RFC 7828; over TCP and TLS only */
 	uint8_t cookie_len;    /* octets of cookie[]: 0 (none), 8, or 16 to 40 (RFC 7873) */
 	uint8_t cookie[40];    /* the client's, then the server's */
 };
@@ -77,6 +78,8 @@ struct query {
 	 * octets in network byte order that stay there until query_answer.  NULL: no cookies. */
 	const uint8_t *client;
 	uint8_t client_len;
+	uint16_t keepalive;    /* idle time-out of its connection in units of 100 ms; 0 asks it to
+				* end that (RFC 7828 section 3.3.2) */
 	/* Learnt by query_answer, for the OPT. */
 	uint16_t ede;          /* INFO-CODE of an extended error (RFC 8914), 0 for none */
 	bool zone_known;

@@ -8,17 +8,18 @@
 #include "write.h"
 
 enum { /* the IANA registry of DNS EDNS0 option codes */
-	OPTION_NSID = 3, OPTION_COOKIE = 10, OPTION_PADDING = 12, OPTION_EDE = 15,
+	OPTION_NSID = 3, OPTION_COOKIE = 10, OPTION_KEEPALIVE = 11, OPTION_PADDING = 12, OPTION_EDE = 15,
 	OPTION_ZONEVERSION = 19,
 };
 
 #define OPTION_HEADER 4      /* octets of code and length */
 #define COOKIE_RENEW 1800    /* seconds: an older cookie is replaced (RFC 9018 section 4.3) */
+#define KEEPALIVE_LEN 2      /* octets of TIMEOUT (RFC 7828 section 3.1) */
 #define ZONEVERSION_LEN 6    /* octets of LABELCOUNT, TYPE, serial (RFC 9660 section 2) */
 #define PADDED_MULTIPLE 468  /* octets: the length of padded answers (RFC 8467 section 4.1) */
 #define ZONEVERSION_SERIAL 0 /* TYPE: SOA-SERIAL */
 
-bool edns_read(struct edns_options *o, const uint8_t *in, size_t left)
+bool edns_read(struct edns_options *o, enum transport transport, const uint8_t *in, size_t left)
 {
 	*o = (struct edns_options){ 0 };
 	while (left > 0) {
@@ -48,6 +49,16 @@ bool edns_read(struct edns_options *o, const uint8_t *in, size_t left)
 				return false;
 			o->zoneversion = true;
 			break;
+		case OPTION_KEEPALIVE:
+			/* Of TCP connections, TLS on them or not (RFC 7858 section 3.4);
+			 * elsewhere it is ignored (RFC 7828 section 3.2.1), and clients give
+			 * no time-out (the same). */
+			if (transport != TRANSPORT_TCP && transport != TRANSPORT_TLS)
+				break;
+			if (len != 0)
+				return false;
+			o->keepalive = true;
+			break;
 		case OPTION_PADDING:
 			o->padding = true; /* whatever it holds (RFC 7830 section 3) */
 			break;
@@ -68,6 +79,8 @@ uint16_t edns_room(const struct settings *s, const struct query *q)
 		room += OPTION_HEADER + COOKIE_CLIENT + COOKIE_SERVER;
 	if (q->options.zoneversion)
 		room += OPTION_HEADER + ZONEVERSION_LEN;
+	if (q->options.keepalive)
+		room += OPTION_HEADER + KEEPALIVE_LEN;
 	return (uint16_t)room;
 }
 
@@ -148,6 +161,10 @@ size_t edns_write(const struct reader *r, const struct query *q, uint8_t *out, s
 	}
 	if (q->options.cookie_len && q->client && s && s->cookies != COOKIES_OFF)
 		p = write_cookie(r, s, q, p);
+	if (q->options.keepalive) {
+		wire_write16(option(p, OPTION_KEEPALIVE, KEEPALIVE_LEN), q->keepalive);
+		p += OPTION_HEADER + KEEPALIVE_LEN;
+	}
 	if (q->zone_known) {
 		p = option(p, OPTION_ZONEVERSION, ZONEVERSION_LEN);
 		p[0] = q->zone_labels;

@@ -154,7 +154,7 @@ static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 			/* One, in the additional section, owned by the root
 			 * (RFC 6891 6.1.1, 6.1.2). */
 			if (opt || i < before || msg[v.owner] != 0 ||
-			    !edns_read(&options, msg + v.rdata, v.rdata_len))
+			    !edns_read(&options, q->transport, msg + v.rdata, v.rdata_len))
 				return RCODE_FORMERR;
 			opt = true;
 			size = v.class;
@@ -265,9 +265,10 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 	q->hash = 0;
 	q->qname.len = 0;
 	q->hint = 0;
-	q->options.nsid = q->options.zoneversion = q->options.padding = false;
+	q->options.nsid = q->options.zoneversion = q->options.padding = q->options.keepalive = false;
 	q->options.cookie_len = 0;
 	q->client = NULL;
+	q->keepalive = 0;
 	q->settings = settings;
 	q->ede = 0;
 	q->zone_known = false;

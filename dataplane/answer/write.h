@@ -39,7 +39,7 @@ size_t answer_opt(const struct reader *r, const struct query *q, uint8_t *out, s
 /* edns_read - take what we know from an OPT's RDATA in[0..left); unknown options are
  * ignored (RFC 6891 section 6.1.2).  False when the options or one that we know are
  * malformed: FORMERR. */
-bool edns_read(struct edns_options *o, const uint8_t *in, size_t left);
+bool edns_read(struct edns_options *o, enum transport transport, const uint8_t *in, size_t left);
 
 /* edns_room - octets that our OPT may need for q, extended errors not counted. */
 uint16_t edns_room(const struct settings *s, const struct query *q);

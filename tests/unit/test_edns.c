@@ -218,6 +218,46 @@ Test(edns, not_authoritative)
 	cr_expect_eq(answer_in(&lab, msg, len, TRANSPORT_UDP, 1232, out), len);
 }
 
+/* RFC 7828: a time-out for TCP connections that ask for one, and only those. */
+Test(edns, keepalive)
+{
+	static const struct {
+		enum transport transport;
+		const char *option, *got;
+		uint16_t rcode;
+	} cases[] = {
+		{ TRANSPORT_TCP, "000b0000", "\0\13\0\2\0\144", RCODE_NOERROR },
+		{ TRANSPORT_TLS, "000b0000", "\0\13\0\2\0\144", RCODE_NOERROR },
+		{ TRANSPORT_UDP, "000b0000", NULL, RCODE_NOERROR },
+		{ TRANSPORT_DTLS, "000b0000", NULL, RCODE_NOERROR },
+		{ TRANSPORT_UDP, "000b00020064", NULL, RCODE_NOERROR },
+		{ TRANSPORT_TCP, "000b00020064", NULL, RCODE_FORMERR },
+		{ TRANSPORT_TCP, "00030000", NULL, RCODE_NOERROR },
+	};
+
+	open_with(COOKIES_ON, 1);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t msg[512], out[1232];
+		size_t len = question(msg, "www.example.", TYPE_A, 1232), n = strlen(cases[i].option) / 2;
+		struct query q;
+		uint16_t rcode;
+
+		hex(msg + len, cases[i].option);
+		wire_write16(msg + len - 2, (uint16_t)n);
+		reader_begin(&lab.reader);
+		cr_assert_eq(query_parse(&lab.reader, &q, msg, len + n, cases[i].transport, 1232), VERDICT_ANSWER);
+		q.keepalive = 100;
+		query_prefetch(&lab.reader, &q);
+		n = query_answer(&lab.reader, &q, out, &rcode);
+		reader_end(&lab.reader);
+		cr_expect_eq(rcode, cases[i].rcode, "case %zu", i);
+		if (cases[i].got)
+			cr_expect_eq(memcmp(out + n - 6, cases[i].got, 6), 0, "case %zu", i);
+		else
+			cr_expect_null(memmem(out, n, "\0\13\0\2", 4), "case %zu", i);
+	}
+}
+
 /* A long question and a long identity: in the least that a client may take, 512 octets, there
  * is no room for both, and the question's answer comes first. */
 Test(edns, identity_gives_way_to_the_question)
