@@ -213,55 +213,78 @@ static bool put_addresses(struct writer *w, const struct zone *zone, const struc
 	return true;
 }
 
-/* Does a name end in the last `labels` labels of a node's, `len` octets at `suffix`? */
-static bool ends_in(const struct name *name, const uint8_t *suffix, unsigned len, unsigned labels)
+/* Does a name end in a node's last `labels` labels, `len` octets at `suffix`? */
+static inline bool ends_in(const struct name *name, const uint8_t *suffix, unsigned len,
+			   unsigned labels)
 {
 	return labels <= name->labels && len == name->len - (unsigned)name_suffix(name, labels) &&
 	       memcmp(name->wire + name_suffix(name, labels), suffix, len) == 0;
 }
 
-/* Write an NSEC or NSEC3 RRset with its signatures.  Its owner stands nowhere yet, but
- * for the end that it shares with sname or the question. */
-static bool put_proof(struct writer *w, const struct node *n, const struct rrset *s)
+/* The longest end of a node's name, of *labels labels, that stands already: it is sname's or the
+ * question's, and `known` labels of it are sname's for certain.  Returns the octets before it;
+ * *pos is where it stands. */
+static __attribute__((noinline)) unsigned shared_end(const struct writer *w, const struct node *n,
+						     unsigned known, unsigned *labels, unsigned *pos)
 {
-	const uint8_t *block = rrset_block(n, s), *suffix = n->name;
 	const struct name *qname = &w->q->qname;
-	unsigned labels = n->labels, head, pos = 0;
+	unsigned l = n->labels, head = 0;
 
-	for (; labels > 0; labels--, suffix += 1 + *suffix) {
-		unsigned len = n->name_len - (unsigned)(suffix - n->name);
+	for (; l > known; head += 1u + n->name[head], l--) {
+		const uint8_t *suffix = n->name + head;
 
-		if (ends_in(w->sname, suffix, len, labels)) {
-			pos = suffix_pos(w, labels);
+		if (ends_in(w->sname, suffix, n->name_len - head, l))
 			break;
-		}
-		if (w->steps && ends_in(qname, suffix, len, labels)) {
-			pos = DNS_HEADER + name_suffix(qname, labels);
-			break;
+		if (w->steps && ends_in(qname, suffix, n->name_len - head, l)) {
+			*labels = l;
+			*pos = DNS_HEADER + name_suffix(qname, l);
+			return head;
 		}
 	}
-	head = (unsigned)(suffix - n->name);
-	if (head == 0 || w->at > POINTER_MAX)
+	*labels = l;
+	*pos = l ? suffix_pos(w, l) : 0;
+	return head;
+}
+
+/* Write an NSEC or NSEC3 RRset with its signatures.  Its owner stands nowhere yet, but for
+ * what shared_end finds. */
+static bool put_proof(struct writer *w, const struct node *n, const struct rrset *s)
+{
+	const struct zone *zone = arena_at(w->r->map.base, n->zone);
+	unsigned labels = zone->labels, head = n->name[0] + 1u, pos;
+	const struct name *sname = w->sname;
+	const uint8_t *beside = sname->wire + name_suffix(sname, labels + (sname->labels > labels));
+	size_t len = s->len + s->sig_len, at = w->at;
+
+	/* Mostly the owner is a label below the apex that sname does not have there, or the apex;
+	 * sname is in the zone until a chain has led elsewhere. */
+	if (!w->steps && n->labels == labels + 1 && wire_read16(n->name) != wire_read16(beside))
+		pos = suffix_pos(w, labels);
+	else if (!w->steps && n->labels == labels)
+		head = 0, pos = suffix_pos(w, labels);
+	else
+		head = shared_end(w, n, w->steps ? 0 : labels, &labels, &pos);
+	if (head == 0 || at > POINTER_MAX)
 		return put_block(w, AUTHORITY, n, s, 0, s->len + s->sig_len,
 				 s->rr_cnt + (unsigned)s->sig_cnt,
 				 head ? POINTER_MAX + 1 : pos, n->name, n->name_len);
 
-	/* The first RR with its owner, the others pointing there. */
-	size_t len = s->len + s->sig_len - 2, owner_at = w->at, owner_len = head + (labels > 0 ? 2u : 1u);
-	uint8_t *p = w->out + w->at;
+	/* The first RR with its owner, the others pointing there.  The end of the owner takes the
+	 * place of the block's pointer, which is one octet more than the root. */
+	unsigned root = labels == 0;
+	uint8_t *p = w->out + at + head - root, *end = p + len;
 
-	if (w->limit - w->at < owner_len + len)
+	if (w->limit - at < head + len - root)
 		return false;
-	memcpy(p, n->name, head);
-	if (labels > 0)
-		wire_write16(p + head, (uint16_t)(0xc000 | pos));
+	memcpy(w->out + at, n->name, head);
+	memcpy(p + root, rrset_block(n, s) + root, len - root);
+	if (root)
+		p[1] = 0;
 	else
-		p[head] = 0;
-	p += owner_len;
-	memcpy(p, block + 2, len);
-	w->at += owner_len + len;
-	for (; p += RR_FIXED + wire_read16(p + 8), p < w->out + w->at; p += 2)
-		wire_write16(p, (uint16_t)(0xc000 | owner_at));
+		wire_write16(p, (uint16_t)(0xc000 | pos));
+	while (p += 2 + RR_FIXED + wire_read16(p + RR_FIXED), p < end)
+		wire_write16(p, (uint16_t)(0xc000 | at));
+	w->at = (size_t)(end - w->out);
 	w->count[AUTHORITY] = (uint16_t)(w->count[AUTHORITY] + s->rr_cnt + s->sig_cnt);
 	return true;
 }

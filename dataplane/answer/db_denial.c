@@ -109,3 +109,25 @@ int stage_denial(struct txn *t, const struct name *apex, struct snapshot *conten
 					 key_of(n, t->chain, apex->labels), n->name);
 	return 0;
 }
+
+static int cmp_hash(const struct node *n, const void *hash)
+{
+	return memcmp(node_proof_hash(n), hash, NSEC3_HASH);
+}
+
+void stage_apex_denial(const struct txn *t, struct snapshot *s)
+{
+	const uint8_t *base = t->db->base;
+	bool equal;
+
+	s->apex_match = s->apex_wildcard = 0;
+	if (!s->tree || !s->chain || !s->denial)
+		return;
+	const struct node *apex = at(t->db, s->apex);
+	const uint8_t *own = node_own_hash(apex), *wildcard = node_wildcard_hash(apex);
+	ref r = tree_floor(base, s->denial, denial_hash_key(own), cmp_hash, own, &equal);
+
+	s->apex_match = equal ? r : 0;
+	r = tree_floor(base, s->denial, denial_hash_key(wildcard), cmp_hash, wildcard, &equal);
+	s->apex_wildcard = r ? r : tree_last(base, s->denial);
+}

@@ -157,6 +157,9 @@ int stage_denial_all(struct txn *t, const struct name *apex, struct snapshot *co
 int stage_denial(struct txn *t, const struct name *apex, struct snapshot *content, ref was,
 		 ref is);
 
+/* stage_apex_denial - a snapshot is complete but for apex_match and apex_wildcard. */
+void stage_apex_denial(const struct txn *t, struct snapshot *s);
+
 /* chain.c */
 
 /* link_node - link node r in the place of its zone's older node, else at the head of

@@ -116,6 +116,25 @@ static bool only_proof(const struct record *rr, size_t cnt)
 	return true;
 }
 
+/* Does the NSEC among these records, if there is one, cover the child "*" of its owner?  It does
+ * unless the next name stands below the owner and not behind that. */
+static bool denies_wildcard(const struct node_source *src)
+{
+	const struct record *rr = src->rr, *end = rr + src->rr_cnt;
+	unsigned labels = name_wire_labels(src->owner);
+	struct name next;
+
+	while (rr < end && rr->type != TYPE_NSEC)
+		rr++;
+	if (rr == end || !name_from_wire(&next, rr->rdata, rr->rdata_len))
+		return false;
+	if (next.labels <= labels || !name_within(next.wire, src->owner))
+		return true;
+	const uint8_t *child = next.wire + name_suffix(&next, labels + 1);
+
+	return child[1] > '*' || (child[1] == '*' && child[0] > 1);
+}
+
 void classify(struct node_source *src, bool apex, const struct node_class *parent)
 {
 	src->flags = apex ? NODE_APEX : 0;
@@ -133,6 +152,8 @@ void classify(struct node_source *src, bool apex, const struct node_class *paren
 			src->flags |= NODE_DNAME;
 		if (has_type(src->rr, src->rr_cnt, TYPE_CNAME))
 			src->flags |= NODE_CNAME;
+		if (denies_wildcard(src))
+			src->flags |= NODE_DENIES_WILDCARD;
 		/* NSEC3 records stand right below the apex (RFC 5155 section 3). */
 		if (parent && (parent->flags & NODE_APEX) &&
 		    has_type(src->rr, src->rr_cnt, TYPE_NSEC3))
@@ -342,6 +363,7 @@ int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *con
 	*s = *content;
 	s->version = t->stage.version;
 	s->prev = op->old;
+	stage_apex_denial(t, s);
 	return op_add(t, op);
 }
 

@@ -4,16 +4,16 @@
 #include "denial_key.h"
 #include "rrtype.h"
 
-static void add(struct proof *p, const struct node *n, uint16_t type)
+/* n's records of the type, if it has any, unless they are in the proof already. */
+static inline void add(struct proof *p, const struct node *n, uint16_t type)
 {
-	const struct rrset *s = n ? node_rrset(n, type) : NULL;
+	const struct rrset *s;
 
-	if (!s)
-		return;
 	for (unsigned i = 0; i < p->cnt; i++)
 		if (p->item[i].node == n)
 			return;
-	if (p->cnt < PROOF_MAX) {
+	s = n ? node_rrset(n, type) : NULL;
+	if (s && p->cnt < PROOF_MAX) {
 		p->item[p->cnt].node = n;
 		p->item[p->cnt++].set = s;
 	}
@@ -78,13 +78,24 @@ static void cover_hash(const struct reader *r, const struct found *f, const uint
 	add(p, hash_floor(r, f, hash, &match), TYPE_NSEC3);
 }
 
+/* hash_floor of a node's own hash; NULL if it has none. */
+static const struct node *own_floor(const struct reader *r, const struct found *f,
+				    const struct node *n, bool *match)
+{
+	if (n->flags & NODE_APEX) {
+		*match = f->snapshot->apex_match;
+		return *match ? arena_at(r->map.base, f->snapshot->apex_match) : NULL;
+	}
+	*match = false;
+	return n->flags & NODE_HASHED ? hash_floor(r, f, node_own_hash(n), match) : NULL;
+}
+
 /* The NSEC3 that matches a node, to the proof; false if it has none (opt-out). */
 static bool match_hash(const struct reader *r, const struct found *f, const struct node *n,
 		       struct proof *p)
 {
-	bool match = false;
-	const struct node *at = n->flags & NODE_HASHED ? hash_floor(r, f, node_own_hash(n), &match)
-						       : NULL;
+	bool match;
+	const struct node *at = own_floor(r, f, n, &match);
 
 	if (match)
 		add(p, at, TYPE_NSEC3);
@@ -105,6 +116,17 @@ static const struct nsec3_chain *chain_of(const struct reader *r, const struct f
 	return arena_at(r->map.base, f->snapshot->chain);
 }
 
+/* Cover the next closer name (section 1.3): that of `name` one label below n. */
+static void cover_next_closer(const struct reader *r, const struct found *f, const struct node *n,
+			      const struct name *name, struct proof *p)
+{
+	const uint8_t *next = name->wire + name_suffix(name, n->labels + 1u);
+	uint8_t hash[NSEC3_HASH];
+
+	nsec3_hash(chain_of(r, f), next, (size_t)(name->wire + name->len - next), hash);
+	cover_hash(r, f, hash, p);
+}
+
 /* The closest encloser proof (section 7.2.1) for `name`, n being its closest encloser, or the
  * closest provable encloser: at a span that opts out, n itself and names above it may
  * have no NSEC3 (section 7.2.4).  Returns the encloser that is proved; NULL if a chain
@@ -113,25 +135,22 @@ static const struct node *prove_encloser(const struct reader *r, const struct fo
 					 const struct node *n, const struct name *name,
 					 struct proof *p)
 {
-	const struct node *closer = NULL; /* one label below n, where that exists */
-	uint8_t hash[NSEC3_HASH];
+	const struct node *covers = NULL, *at; /* covers: what is one label below n, if it exists */
+	bool match;
 
-	while (!match_hash(r, f, n, p)) {
+	while (at = own_floor(r, f, n, &match), !match) {
 		if (n->flags & NODE_APEX)
 			return NULL;
-		closer = n;
+		covers = at;
 		n = parent_of(r, f, n);
 		if (!n)
 			return NULL;
 	}
-	if (closer && closer->flags & NODE_HASHED) {
-		cover_hash(r, f, node_own_hash(closer), p);
-	} else {
-		const uint8_t *next = name->wire + name_suffix(name, n->labels + 1u);
-
-		nsec3_hash(chain_of(r, f), next, (size_t)(name->wire + name->len - next), hash);
-		cover_hash(r, f, hash, p);
-	}
+	add(p, at, TYPE_NSEC3);
+	if (covers)
+		add(p, covers, TYPE_NSEC3);
+	else
+		cover_next_closer(r, f, n, name, p);
 	return n;
 }
 
@@ -161,6 +180,10 @@ void denial_no_name(const struct reader *r, const struct found *f, const struct 
 		uint8_t wildcard[2 + NAME_MAX_LEN];
 
 		cover_name(r, f, name->wire, name->labels, p);
+		if (n->flags & NODE_DENIES_WILDCARD) {
+			add(p, n, TYPE_NSEC);
+			return;
+		}
 		wildcard[0] = 1;
 		wildcard[1] = '*';
 		memcpy(wildcard + 2, n->name, n->name_len);
@@ -169,24 +192,20 @@ void denial_no_name(const struct reader *r, const struct found *f, const struct 
 	}
 	/* RFC 5155 section 7.2.2. */
 	n = prove_encloser(r, f, n, name, p);
-	if (n)
+	if (n && n->flags & NODE_APEX)
+		add(p, arena_at(r->map.base, f->snapshot->apex_wildcard), TYPE_NSEC3);
+	else if (n)
 		cover_hash(r, f, node_wildcard_hash(n), p);
 }
 
 void denial_wildcard(const struct reader *r, const struct found *f, const struct name *name,
 		     struct proof *p)
 {
-	uint8_t hash[NSEC3_HASH];
-
-	if (!f->snapshot->chain) {
+	if (!f->snapshot->chain)
 		cover_name(r, f, name->wire, name->labels, p); /* RFC 4035 section 3.1.3.3 */
-		return;
-	}
-	/* RFC 5155 section 7.2.6: the encloser is known from the signature's labels. */
-	const uint8_t *next = name->wire + name_suffix(name, f->node->labels + 1u);
-
-	nsec3_hash(chain_of(r, f), next, (size_t)(name->wire + name->len - next), hash);
-	cover_hash(r, f, hash, p);
+	else
+		/* RFC 5155 section 7.2.6: the encloser is known from the signature's labels. */
+		cover_next_closer(r, f, f->node, name, p);
 }
 
 void denial_wildcard_no_data(const struct reader *r, const struct found *f,

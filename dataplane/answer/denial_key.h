@@ -13,20 +13,29 @@ static inline uint64_t denial_hash_key(const uint8_t *hash)
 }
 
 /* denial_label_key - the same of one label alone, as it is when it is long or the only one,
- * and has no octets 0 and 1; else 0. */
+ * and has no octets 0 and 1; else 0.  No octet behind the label is read. */
 static inline uint64_t denial_label_key(const uint8_t *label)
 {
 	const uint64_t ones = UINT64_C(0x0101010101010101);
-	unsigned n = label[0] < 8 ? label[0] : 8;
-	uint64_t key = 0, high;
+	unsigned n = label[0];
+	uint64_t key, high; /* octets behind a short label are 255 in high */
 
-	for (unsigned i = 1; i <= n; i++)
-		key = key << 8 | label[i];
-	/* Octets behind a short label count as 2: is any below that? */
-	high = n < 8 ? key | ones << 1 << 8 * n : key;
-	if ((high - 2 * ones) & ~high & ones << 7)
+	if (n >= 8) {
+		key = high = denial_hash_key(label + 1);
+	} else if (n) {
+		/* Two halves, or three octets, that may be the same in part. */
+		if (n >= 4)
+			key = (uint64_t)wire_read32(label + 1) << 32 |
+			      (uint64_t)wire_read32(label + n - 3) << (64 - 8 * n);
+		else
+			key = (uint64_t)label[1] << 56 | (uint64_t)label[1 + n / 2] << (56 - n / 2 * 8) |
+			      (uint64_t)label[n] << (64 - 8 * n);
+		high = key | UINT64_MAX >> 8 * n;
+	} else {
 		return 0;
-	return key << (64 - 8 * n);
+	}
+	/* Is any octet below 2? */
+	return (high - 2 * ones) & ~high & ones << 7 ? 0 : key;
 }
 
 /* denial_name_key - of a folded name of `labels` labels (127 at most) beyond the apex's: the

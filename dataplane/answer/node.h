@@ -50,6 +50,7 @@ enum node_flags {
 	NODE_HASHED = 1 << 7, /* its own NSEC3 hash and its wildcard's are among its hashes */
 	NODE_PROOF = 1 << 8, /* has NSEC3 records; the hash that its name spells is the first of its hashes */
 	NODE_HIDDEN = 1 << 9, /* has nothing else: no name of the zone (RFC 5155 7.2.8) */
+	NODE_DENIES_WILDCARD = 1 << 10, /* its NSEC covers the child "*" */
 };
 
 struct rrset {
@@ -95,6 +96,9 @@ struct snapshot {
 	uint64_t names, records;
 	ref denial;     /* tree of the owners of NSEC, or of the served chain's NSEC3; 0: unsigned */
 	ref chain;      /* struct nsec3_chain, or 0: NSEC */
+	/* Of an NSEC3 chain, as most that is asked for and does not exist is missing right below
+	 * the apex: the nodes whose records match the apex, and match or cover its wildcard; or 0. */
+	ref apex_match, apex_wildcard;
 };
 
 struct zone {

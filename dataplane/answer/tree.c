@@ -23,7 +23,8 @@ struct tree_node {
 	uint8_t level;        /* 0: leaf */
 	uint8_t keyed;
 	uint32_t pad;
-	/* uint64_t key[capacity], if keyed: the entry's key, or that of the least below it
+	/* uint64_t key[capacity], if keyed: the entry's key, or that of the least below it;
+	 *          behind the last entry's all ones, so that a search needs no count
 	 * ref item[capacity]: the zone's node, or the tree node below
 	 * ref first[capacity], unless a leaf: the least of the zone's nodes below */
 	ref body[];
@@ -128,24 +129,42 @@ ref tree_find(const uint8_t *base, ref root, const uint8_t *name)
 	return equal ? items(t)[i] : 0;
 }
 
-/* Of `cnt` rising keys, how many are at or below `key`?  Without branches that depend on
- * the keys. */
-static inline unsigned count_up_to(const uint64_t *key_of, unsigned cnt, uint64_t key)
+/* Go `half` keys back from `end` if `key` is below the one that begins them.  Nobody can predict
+ * that, so it is arithmetic, no branch. */
+static inline const uint64_t *back_if_below(const uint64_t *end, unsigned half, uint64_t key)
 {
-	const uint64_t *at = key_of;
+	return (const uint64_t *)((const char *)end -
+				  (half * sizeof(*end) & -(size_t)(key < end[-(int)half])));
+}
 
-	while (cnt > 1) {
-		unsigned half = cnt / 2;
+/* How many keys of a tree node are at or below `key`?  All that there is room for are looked
+ * through, by halves. */
+static inline unsigned keys_up_to(const struct tree_node *t, uint64_t key)
+{
+	const uint64_t *prefix = (const uint64_t *)t->body, *end;
+	unsigned n;
 
-		at += at[half - 1] <= key ? half : 0;
-		cnt -= half;
+	static_assert(KEYED_LEAF_MAX == 41 && KEYED_INNER_MAX == 31, "the halves below");
+	if (t->level) {
+		end = back_if_below(prefix + KEYED_INNER_MAX, 16, key);
+		end = back_if_below(end, 8, key);
+		end = back_if_below(end, 4, key);
+		end = back_if_below(end, 2, key);
+	} else {
+		end = back_if_below(prefix + KEYED_LEAF_MAX, 21, key);
+		end = back_if_below(end, 10, key);
+		end = back_if_below(end, 5, key);
+		end = back_if_below(end, 3, key);
+		end = back_if_below(end, 1, key);
 	}
-	return (unsigned)(at - key_of) + (cnt && *at <= key);
+	n = (unsigned)(back_if_below(end, 1, key) - prefix);
+	return n < t->cnt ? n : t->cnt; /* key may be all ones itself */
 }
 
 /* Of the entries before `end`, those whose key is the same as that of `what` are told apart by
- * cmp: how many entries are at or before it? */
-static unsigned count_equal(const uint8_t *base, const struct tree_node *t, unsigned end,
+ * cmp: how many entries are at or before it?  Kept out of tree_floor, which mostly finds
+ * none and then saves no registers. */
+static __attribute__((noinline)) unsigned count_equal(const uint8_t *base, const struct tree_node *t, unsigned end,
 			    tree_cmp cmp, const void *what, bool *equal)
 {
 	const uint64_t *prefix = prefixes(t);
@@ -173,7 +192,7 @@ ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const 
 	while (root) {
 		const struct tree_node *t = tn(base, root);
 		const uint64_t *prefix = (const uint64_t *)t->body;
-		unsigned n = count_up_to(prefix, t->cnt, key);
+		unsigned n = keys_up_to(t, key);
 
 		if (n && prefix[n - 1] == key)
 			n = count_equal(base, t, n, cmp, what, equal);
@@ -279,6 +298,8 @@ static int new_tree_node(struct stage *s, unsigned level, bool keyed, ref *r)
 	t->level = (uint8_t)level;
 	t->keyed = keyed;
 	t->pad = 0;
+	if (keyed)
+		memset(prefixes(t), 0xff, capacity(t) * sizeof(uint64_t));
 	return 0;
 }
 
@@ -315,6 +336,14 @@ static void move_entries(struct tree_node *to, unsigned j, const struct tree_nod
 		memmove(keys(to) + j, keys(from) + i, n * sizeof(ref));
 }
 
+/* Take the entries from the new end on out. */
+static void cut_off(struct tree_node *t, unsigned cnt)
+{
+	if (t->keyed)
+		memset(prefixes(t) + cnt, 0xff, (t->cnt - cnt) * sizeof(uint64_t));
+	t->cnt = (uint16_t)cnt;
+}
+
 static void insert_at(struct tree_node *t, unsigned i, ref item, ref first, uint64_t key)
 {
 	move_entries(t, i + 1, t, i);
@@ -347,7 +376,7 @@ static void update_first(struct stage *s, struct tree_node *t, unsigned i)
 static void remove_at(struct tree_node *t, unsigned i)
 {
 	move_entries(t, i, t, i + 1);
-	t->cnt--;
+	cut_off(t, t->cnt - 1u);
 }
 
 /* Move the entries of `from` beginning with index i to the end of `to`. */
@@ -355,7 +384,7 @@ static void move_tail(struct tree_node *to, struct tree_node *from, unsigned i)
 {
 	move_entries(to, to->cnt, from, i);
 	to->cnt = (uint16_t)(to->cnt + from->cnt - i);
-	from->cnt = (uint16_t)i;
+	cut_off(from, i);
 }
 
 /* Insert into a node of ours; when it is full, its upper half goes to *split. */

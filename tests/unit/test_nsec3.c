@@ -76,7 +76,8 @@ Test(nsec3, keys)
 		for (unsigned l = 0; l < labels; l++) {
 			wire[at] = (uint8_t)(1 + random() % 10);
 			for (unsigned k = 1; k <= wire[at]; k++)
-				wire[at + k] = (uint8_t)(random() % 4 ? 'a' + random() % 3 : random() % 4);
+				wire[at + k] = (uint8_t)(random() % 4 ? 'a' + random() % 3 :
+								   random() % 4 ? random() % 4 : random() % 256);
 			at += 1u + wire[at];
 		}
 		size_t len = name_key(key, wire);
