@@ -33,6 +33,9 @@ import wire
 
 SOURCES = 1000           # addresses that queries come from
 PAYLOAD = 1232           # octets: the largest UDP answer
+HUGE_PAGE = 2 << 20
+HUGE_PAGES = '/proc/sys/vm/nr_hugepages'
+SPARE = 4 << 30          # octets of memory that are not made huge pages
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET, _PR_SET_PDEATHSIG = 0x40000000, 1
@@ -69,10 +72,12 @@ class Ground:
         self.generator_cpu, self.server_cpu = cpus()
         self.links, self.processes = 0, []
         self.folder = None
+        self.huge_before = None  # pages that the machine had
 
     def program(self, name):
         path = os.path.join(self.build, {'pollux-control': 'control', 'pollux-dataplane': 'dataplane',
-                                         'polluxctl': 'control/socket', 'pollux-load': 'bench/load'}[name], name)
+                                         'polluxctl': 'control/socket', 'pollux-load': 'bench/load',
+                                         'distance': 'bench/load'}[name], name)
         if not os.access(path, os.X_OK):
             raise Failure('%s is not built' % path)
         return path
@@ -104,6 +109,35 @@ class Ground:
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder = None
+        if self.huge_before is not None:
+            with open(HUGE_PAGES, 'w') as f:
+                f.write(str(self.huge_before))
+            self.huge_before = None
+
+    def huge(self, octets):
+        """Have so many octets of huge pages free, until the end, if the machine can spare them."""
+        def value(file, key):
+            with open(file) as f:
+                return next(int(line.split()[1]) for line in f if line.startswith(key))
+        need = -(-octets // HUGE_PAGE) - value('/proc/meminfo', 'HugePages_Free')
+        if need <= 0:
+            return True
+        if value('/proc/meminfo', 'MemAvailable') * 1024 < need * HUGE_PAGE + SPARE:
+            return False
+        with open(HUGE_PAGES) as f:
+            now = int(f.read())
+        if self.huge_before is None:
+            self.huge_before = now
+        with open('/proc/sys/vm/compact_memory', 'w') as f:
+            f.write('1')
+        with open(HUGE_PAGES, 'w') as f:
+            f.write(str(now + need))
+        return value('/proc/meminfo', 'HugePages_Free') * HUGE_PAGE >= octets
+
+    def distance(self):
+        """Nanoseconds that a cache line takes between the two CPUs: a virtual machine's are
+        moved about by its host, and runs at different distances are not comparable."""
+        return float(run(self.program('distance'), self.generator_cpu, self.server_cpu))
 
     def link(self):
         """A new veth pair; its number."""
@@ -306,6 +340,7 @@ class Server:
                 print('%s: tried again after: %s' % (self.name, e), file=sys.stderr, flush=True)
                 self.recover()
         self.pause()
+        r['distance'] = self.ground.distance()
         return r
 
     def recover(self):
@@ -320,6 +355,9 @@ class Server:
                 self.address6]
 
 
+HUGE = 256 << 20  # octets of packet buffers and DPDK's own, for one process
+
+
 class Echo(Server):
     """dpdk-testpmd, which swaps addresses and ports and sends every query back."""
     name, polls, serves = 'echo', True, False
@@ -329,7 +367,9 @@ class Echo(Server):
 
     def configure(self):
         cpu = self.ground.server_cpu
-        command = ['stdbuf', '-oL', 'dpdk-testpmd', '--lcores=0@%d,1@%d' % (cpu, cpu), '--main-lcore=0', '--no-huge', '-m', '256',
+        # Its packet buffers in the same kind of pages as the dataplane's.
+        memory = ['--in-memory'] if self.ground.huge(HUGE) else ['--no-huge', '-m', str(HUGE >> 20)]
+        command = ['stdbuf', '-oL', 'dpdk-testpmd', '--lcores=0@%d,1@%d' % (cpu, cpu), '--main-lcore=0', *memory,
                    '--no-pci', '--no-telemetry', '--single-file-segments',
                    '--file-prefix=bn%d-%s' % (os.getpid(), self.path), '--vdev', self.device(), '--', '--auto-start',
                    '--forward-mode=5tswap', '--total-num-mbufs=16384', '--no-mlockall', '--no-lsc-interrupt', '--disable-link-check',
@@ -376,6 +416,10 @@ class EchoMemif(Echo):
         return 'net_memif0,role=server,id=0,rsize=11,socket-abstract=no,socket=' + self.memif
 
 
+TABLE = 10   # octets of table for one of zone file, at the very most
+ZONE = 8192  # octets for a zone besides
+
+
 class Pollux(Server):
     name, polls = 'Pollux', True
 
@@ -385,18 +429,23 @@ class Pollux(Server):
     def configure(self):
         for folder in ('run', 'data'):
             os.makedirs(os.path.join(self.folder, folder), exist_ok=True)
+        # At most: the arena takes what it needs.
+        table = max(512 << 20, TABLE * sum(os.path.getsize(f) for f in self.zones.values()) + ZONE * len(self.zones))
+        table = -(-table // HUGE_PAGE) * HUGE_PAGE
+        huge = self.ground.huge(table + HUGE)
         self.yaml = self.write('pollux.yaml', '''server:
   listen: ["%s", "%s"]
   run-directory: run
   data-directory: data
 dataplane:
   cores: [%d]
+  huge-pages: %s
   ports:
     - %s
 table:
-  memory: 16G
+  memory: %dM
 zone:%s
-''' % (self.address, self.address6, self.ground.server_cpu, self.port(), ''.join(
+''' % (self.address, self.address6, self.ground.server_cpu, 'yes' if huge else 'no', self.port(), table >> 20, ''.join(
             '\n  - domain: "%s"\n    file: "%s"' % item for item in self.zones.items()) or ' []'))
         p = self.start(self.ground.program('pollux-control'), '--config', self.yaml)
         self.ready(p)
@@ -488,6 +537,12 @@ zone:
          ''.join('  - domain: "%s"\n    file: "%s"\n' % item for item in self.zones.items())))
         self.start(shutil.which('knotd') or '/usr/sbin/knotd', '-c', self.conf)
 
+    def after_zones(self):
+        """knotd puts its workers on CPUs of its own choice, the first on the generator's."""
+        for pid in self.pids():
+            for thread in os.listdir('/proc/%d/task' % pid):
+                os.sched_setaffinity(int(thread), {self.ground.server_cpu})
+
     def control(self, *arguments):
         run(shutil.which('knotc') or '/usr/sbin/knotc', '-c', self.conf, *arguments, cwd=self.folder, timeout=120)
 
@@ -556,4 +611,4 @@ def versions():
     return {'machine': '%s, %d CPUs, Linux %s' % (model, len(os.sched_getaffinity(0)), kernel),
             'knot': first_line(shutil.which('knotd') or '/usr/sbin/knotd', '-V'),
             'nsd': first_line(shutil.which('nsd') or '/usr/sbin/nsd', '-v'),
-            'dpdk': first_line('dpkg-query', '-W', '-f', '${Version}', 'dpdk')}
+            'dpdk': first_line('dpkg-query', '-W', '-f', '${Version}\n', 'librte-eal*')}

@@ -304,5 +304,7 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	rc = o.save ? save(&o) : run_all(&o);
+	if (rc < 0)
+		log_error("there is no result: %s", strerror(-rc));
 	return rc < 0 ? 2 : rc;
 }

@@ -32,7 +32,7 @@
 #define ROOM (2048 + RTE_PKTMBUF_HEADROOM)
 #define MEMORY_MIB 128 /* for buffers and DPDK itself, without huge pages */
 #define NAP_NS 10000000
-#define OPEN_TRIES 20
+#define OPEN_TRIES 80
 #define OPEN_NAP_NS 100000000
 #define PROGRAM "load_steer" /* of load.bpf.c */
 #define RUNTIME_DIR "/var/run/dpdk/"
@@ -379,7 +379,7 @@ unsigned port_receive(struct port *p, struct frame *frame, bool *more)
 		return cnt;
 	}
 	cnt = rte_eth_rx_burst(p->id, 0, p->received, PORT_BURST);
-	*more = cnt == PORT_BURST;
+	*more = cnt >= PORT_BURST / 2;
 	for (unsigned i = 0; i < cnt; i++) {
 		frame[i].data = rte_pktmbuf_mtod(p->received[i], uint8_t *);
 		frame[i].len = rte_pktmbuf_data_len(p->received[i]);

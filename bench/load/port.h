@@ -52,7 +52,7 @@ int port_open(struct port *p, unsigned core, double seconds);
 void port_close(struct port *p);
 
 /* port_receive - up to PORT_BURST frames, the caller's to read until port_release, which
- * must follow.  *more: at least as many again are waiting, as far as can be told. */
+ * must follow.  *more: were so many waiting that we lag behind?  As far as can be told. */
 unsigned port_receive(struct port *p, struct frame *frame, bool *more);
 void port_release(struct port *p);
 

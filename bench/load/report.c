@@ -26,6 +26,8 @@ static double rate(const struct run_result *r)
 /* Who set the pace? */
 static const char *limit(const struct run_result *r, const struct run_plan *plan)
 {
+	if (run_disturbed(r))
+		return "disturbance";
 	if (run_generator_bound(r, plan))
 		return "generator";
 	if (plan->rate > 0 && sweep_loss(r) < 0.001)
@@ -79,13 +81,49 @@ static void text_result(const struct options *o, const struct run *run, const st
 	printf(" max %.1f microseconds\n", microseconds(r, r->latency.max));
 	printf("generator  busy %.1f %%, behind %.0f %% of the answers as many again were waiting, CPU taken away %.1f %%\n",
 	       100 * r->busy, 100 * r->full, 100 * r->stalled);
-	printf("limit      %s%s\n", limit(r, plan),
-	       run_generator_bound(r, plan) ? ": the server may be faster than this" : "");
+	printf("limit      %s\n", limit(r, plan));
 	if (o->watch_cnt > 0)
 		printf("watched    %.2f s of CPU, %.3f microseconds an answer\n", r->watched,
 		       r->answered ? r->watched / (double)r->answered * 1e6 : 0.0);
+}
+
+/* What it comes down to, in plain words. */
+static void text_verdict(const struct run_plan *plan, const struct run_result *r, const struct sweep *s)
+{
+	const char *who = limit(r, plan);
+	double lost = r->offered ? 1 - (double)r->answered / (double)r->offered : 1;
+
+	printf("\n");
 	if (r->link_lost)
-		printf("the server went away\n");
+		printf("The server went away.\n");
+	if (r->answered == 0) {
+		printf("No query was answered: does a DNS server listen at that address, and do its answers "
+		       "find the way back to the source addresses?\n");
+		return;
+	}
+	if (run_wrong(r) > 0)
+		printf("%.2g %% of the answers were WRONG: %lu of %lu.\n",
+		       100 * (double)run_wrong(r) / (double)r->answered, run_wrong(r), r->answered);
+	else
+		printf("All answers were right as far as they were checked.\n");
+	if (s)
+		printf("The server answers up to %.0f queries a second with at most %.4g %% lost.\n", s->rate,
+		       100 * s->loss);
+	else if (plan->rate > 0)
+		printf("The server answered %.4g %% of %.0f queries a second, half of them within %.1f "
+		       "microseconds, 99 %% within %.1f.\n", 100 * (1 - lost), (double)r->offered / r->seconds,
+		       microseconds(r, hist_quantile(&r->latency, 0.5)),
+		       microseconds(r, hist_quantile(&r->latency, 0.99)));
+	else
+		printf("The server answers %s%.0f queries a second with %u under way.\n",
+		       strcmp(who, "server") == 0 ? "" : "at least ", rate(r), plan->inflight);
+	if (strcmp(who, "disturbance") == 0)
+		printf("Other programs took %.0f %% of this generator's CPU: measure again on a quiet machine.\n",
+		       100 * r->stalled);
+	else if (strcmp(who, "generator") == 0)
+		printf("The generator set the pace, not the server, which may be faster.\n");
+	else if (plan->rate == 0 && !s)
+		printf("The server set the pace: the generator had time to spare.\n");
 }
 
 void report_text(const struct options *o, const struct run *run, const struct run_plan *plan,
@@ -106,6 +144,7 @@ void report_text(const struct options *o, const struct run *run, const struct ru
 		printf("\nhighest rate with at most %.4g %% lost: %.0f a second\n\n", 100 * s->loss, s->rate);
 	}
 	text_result(o, run, plan, r);
+	text_verdict(plan, r, s);
 	if (o->json)
 		printf("results in %s\n", o->json);
 }

@@ -28,7 +28,9 @@
 #define PROGRESS 0.5
 #define LINK_LOST_AFTER 0.05  /* seconds */
 
-/* Shares above which the generator is taken for the limit. */
+/* Shares above which the generator is taken for the limit: the time that it had work, and
+ * the answers behind which as many again were waiting.  Above the third the run says
+ * nothing. */
 #define BOUND_BUSY 0.97
 #define BOUND_FULL 0.60
 #define BOUND_STALLED 0.05
@@ -481,9 +483,12 @@ uint64_t run_wrong(const struct run_result *r)
 	return cnt;
 }
 
+bool run_disturbed(const struct run_result *r)
+{
+	return r->stalled > BOUND_STALLED;
+}
+
 bool run_generator_bound(const struct run_result *r, const struct run_plan *plan)
 {
-	if (r->stalled > BOUND_STALLED)
-		return true;
 	return r->busy > BOUND_BUSY && (plan->rate > 0 || r->full > BOUND_FULL);
 }

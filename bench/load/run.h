@@ -89,6 +89,9 @@ int run_go(struct run *r, const struct run_plan *plan, struct run_result *out);
 /* run_wrong - how many answers were wrong in any way. */
 uint64_t run_wrong(const struct run_result *r);
 
+/* run_disturbed - was the generator kept from its CPU for so long that the run says little? */
+bool run_disturbed(const struct run_result *r);
+
 /* run_generator_bound - was it the generator that set the limit, not the server? */
 bool run_generator_bound(const struct run_result *r, const struct run_plan *plan);
 
