@@ -5,11 +5,27 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int deadlines_init(struct deadlines *d, size_t cap)
+void deadlines_init(struct deadlines *d)
 {
-	*d = (struct deadlines){.cap = cap};
-	d->heap = calloc(cap ? cap : 1, sizeof(struct deadline *));
-	return d->heap ? 0 : -ENOMEM;
+	*d = (struct deadlines){0};
+}
+
+int deadlines_reserve(struct deadlines *d, size_t cnt)
+{
+	size_t cap = d->cap ? d->cap : 64;
+
+	if (cnt <= d->cap)
+		return 0;
+	while (cap < cnt)
+		cap *= 2;
+
+	struct deadline **heap = realloc(d->heap, cap * sizeof(struct deadline *));
+
+	if (!heap)
+		return -ENOMEM;
+	d->heap = heap;
+	d->cap = cap;
+	return 0;
 }
 
 void deadlines_free(struct deadlines *d)

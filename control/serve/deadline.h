@@ -19,13 +19,16 @@ struct deadlines {
 	size_t cnt, cap;
 };
 
-/* deadlines_init - room for `cap` members, so that setting one cannot fail.  0 or
- * -ENOMEM.  deadlines_free - forgets all members. */
-int deadlines_init(struct deadlines *d, size_t cap);
+/* deadlines_init - a heap without members.  deadlines_free - forgets all members. */
+void deadlines_init(struct deadlines *d);
 void deadlines_free(struct deadlines *d);
 
-/* deadline_set - put a member in, or move it; DEADLINE_NONE takes it out.  A new
- * member begins as {0}. */
+/* deadlines_reserve - have room for cnt members, so that setting one cannot fail.  0
+ * or -ENOMEM. */
+int deadlines_reserve(struct deadlines *d, size_t cnt);
+
+/* deadline_set - put a member in, for which there is room, or move it; DEADLINE_NONE
+ * takes it out.  A new member begins as {0}. */
 void deadline_set(struct deadlines *d, struct deadline *one, uint64_t at);
 
 /* deadlines_first - the earliest member, or NULL. */

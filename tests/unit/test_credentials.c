@@ -134,8 +134,8 @@ Test(credentials, a_folder_that_will_not_do)
 	struct credentials *c;
 	bool made;
 
-	cr_expect_neq(credentials_own(&c, "/nonexistent", "", &made, error, sizeof(error)), 0);
-	cr_expect_not_null(strstr(error, "cannot make a certificate in /nonexistent: No such file"), "%s", error);
+	cr_expect_neq(credentials_own(&c, "/proc/nonexistent", "", &made, error, sizeof(error)), 0);
+	cr_expect_not_null(strstr(error, "cannot make a certificate in /proc/nonexistent: No such file"), "%s", error);
 }
 
 Test(credentials, another_in_force)
