@@ -14,6 +14,7 @@
 
 #include "control/attach.h"
 #include "control/reload.h"
+#include "control/serve/encrypted.h"
 #include "control/serve/threads.h"
 #include "control/socket/server.h"
 #include "control/unix.h"
@@ -301,6 +302,23 @@ static void print_fault(void *arg, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
+/* The certificate and its key, when they are configured: none is made here. */
+static int check_credentials(const struct config *config)
+{
+	struct credentials *credentials;
+	char error[ERROR_TEXT];
+	int result;
+
+	if (!config->has_tls || !config->tls_certificate)
+		return 0;
+	result = encrypted_credentials(&credentials, config, error, sizeof(error));
+	if (result)
+		print_fault(NULL, error);
+	else
+		credentials_drop(credentials);
+	return result;
+}
+
 /* Reads every file that the configuration names, zones whole. */
 static int check(const struct config *config)
 {
@@ -308,6 +326,7 @@ static int check(const struct config *config)
 	size_t bad = config_check_files(config, errors, sizeof(errors));
 
 	fputs(errors, stderr);
+	bad += check_credentials(config) != 0;
 	for (size_t i = 0; i < config->zone_cnt; i++) {
 		const struct config_zone *zone = &config->zone[i];
 		struct records rs;

@@ -306,6 +306,8 @@ int credentials_own(struct credentials **out, const char *folder, const char *na
 	snprintf(key, sizeof(key), "%s/" CREDENTIALS_KEY, folder);
 	*made = access(certificate, F_OK) < 0 && errno == ENOENT;
 	if (*made) {
+		mkdir(folder, 0755); /* what keeps it from being there shows below */
+
 		int result = make_own(certificate, key, name[0] ? name : "pollux");
 
 		if (result) {

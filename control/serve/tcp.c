@@ -286,7 +286,7 @@ static bool answer(struct tcp_conn *c, const uint8_t *msg, size_t len)
 {
 	struct tcp *t = c->tcp;
 	struct serve_from from = {
-		.peer = (struct sockaddr *)&c->peer, .transport = TRANSPORT_TCP,
+		.peer = (struct sockaddr *)&c->peer, .transport = c->layer ? TRANSPORT_TLS : TRANSPORT_TCP,
 		.keepalive = keepalive(t),
 	};
 	size_t n = serve_message(t->serve, &from, msg, len, t->answer + FRAMER_PREFIX,

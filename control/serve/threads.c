@@ -7,11 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/serve/encrypted.h"
 #include "control/serve/tcp.h"
 #include "control/serve/udp.h"
 
 /* All that there is; udp is first, as threads_udp expects. */
-static const struct service *const services[] = { &udp_service, &tcp_service };
+static const struct service *const services[] = { &udp_service, &tcp_service, &encrypted_service };
 
 #define SERVICES (sizeof(services) / sizeof(services[0]))
 
