@@ -23,6 +23,7 @@ struct attach {
 	uv_loop_t *loop;
 	struct db *db;
 	const struct config *config;
+	uint16_t udp_payload;         /* as configured last */
 	uint64_t arena_size;
 	attach_changed changed;
 	void *arg;
@@ -251,13 +252,18 @@ static void on_hello(struct dataplane *d, const struct attach_hello *h)
 		log_info("dataplane %u waits until the zones are loaded", d->pid);
 }
 
+/* Queries longer than the longest answer, or than the punt ring takes, go to the kernel. */
+static uint32_t max_payload(const struct attach *a)
+{
+	return a->udp_payload < PUNT_PAYLOAD ? a->udp_payload : PUNT_PAYLOAD;
+}
+
 /* Tells the steering program what is served.  Empty maps pass all to the kernel, so
  * a failure here costs speed and no answer. */
 static void fill_maps(struct attach *a, struct dataplane_port *p)
 {
 	struct sockaddr_storage sa[STEER_ADDRESSES];
 	const struct config *c = a->config;
-	uint32_t payload = c->udp_payload < PUNT_PAYLOAD ? c->udp_payload : PUNT_PAYLOAD;
 	unsigned queues = p->port.queues < STEER_QUEUES ? p->port.queues : STEER_QUEUES;
 	size_t cnt = c->listen_cnt;
 
@@ -265,7 +271,7 @@ static void fill_maps(struct attach *a, struct dataplane_port *p)
 	for (size_t i = 0; i < c->listen_cnt; i++)
 		sa[i] = c->listen[i].sa;
 
-	int error = steer_set_max_payload(&p->maps, payload);
+	int error = steer_set_max_payload(&p->maps, max_payload(a));
 
 	for (unsigned q = 0; q < queues && !error; q++)
 		error = steer_set_bypass(&p->maps, q, false);
@@ -437,7 +443,8 @@ int attach_open(struct attach **out, uv_loop_t *loop, struct db *db, const struc
 		snprintf(error, error_size, "out of memory");
 		return -ENOMEM;
 	}
-	*a = (struct attach){.loop = loop, .db = db, .config = c, .changed = changed, .arg = arg};
+	*a = (struct attach){.loop = loop, .db = db, .config = c, .udp_payload = c->udp_payload,
+			     .changed = changed, .arg = arg};
 	a->fd = unix_listen(a->path, c->run_directory, "attach.sock", SOCK_SEQPACKET, 0600,
 			    error, error_size);
 	db_usage(db, &usage, &retired);
@@ -465,6 +472,19 @@ void attach_loaded(struct attach *a)
 		if (d->state == DATAPLANE_WAITING)
 			welcome(d);
 	}
+}
+
+void attach_udp_payload(struct attach *a, uint16_t octets)
+{
+	a->udp_payload = octets;
+	for (struct dataplane *d = a->first; d; d = d->next)
+		for (unsigned i = 0; d->state == DATAPLANE_SERVING && i < d->port_cnt; i++) {
+			int error = steer_set_max_payload(&d->port[i].maps, max_payload(a));
+
+			if (error)
+				log_error("%.16s: the steering program keeps the old udp-payload: %s",
+					  d->port[i].port.name, strerror(-error));
+		}
 }
 
 struct dataplane *attach_first(const struct attach *a)

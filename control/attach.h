@@ -63,6 +63,10 @@ int attach_open(struct attach **out, uv_loop_t *loop, struct db *db, const struc
 /* attach_loaded - the table is complete: welcome those who wait and who come. */
 void attach_loaded(struct attach *a);
 
+/* attach_udp_payload - the largest UDP answer is another one: so is the largest query that the
+ * steering programs give to workers, of dataplanes that serve and that come. */
+void attach_udp_payload(struct attach *a, uint16_t octets);
+
 /* attach_first - the list of dataplanes, in all states. */
 struct dataplane *attach_first(const struct attach *a);
 

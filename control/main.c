@@ -192,6 +192,7 @@ static int open_managers(struct control *c)
 		return error;
 	c->reload = (struct reload){
 		.loop = &c->loop, .running = c->config, .zones = c->zones, .threads = c->threads,
+		.attach = c->attach,
 	};
 	parts = (struct server_parts){
 		.zones = c->zones, .attach = c->attach, .watch = c->watch,

@@ -149,6 +149,7 @@ static void on_read_done(uv_work_t *work, int status)
 	if (!status) {
 		r->restart_cnt = reload_differences(r->parts.running, r->config, r->restart);
 		threads_configure(r->parts.threads, r->config);
+		attach_udp_payload(r->parts.attach, r->config->udp_payload);
 		status = zones_configure(r->parts.zones, r->config, on_configured, r);
 	}
 	if (status)

@@ -11,6 +11,7 @@
 #ifndef POLLUX_RELOAD_H
 #define POLLUX_RELOAD_H
 
+#include "control/attach.h"
 #include "control/serve/threads.h"
 #include "control/zones.h"
 
@@ -22,6 +23,7 @@ struct reload {
 	const struct config *running; /* as the process was started */
 	struct zones *zones;
 	struct threads *threads;
+	struct attach *attach;
 };
 
 /* How it went.  All of it is there only during the call. */

@@ -4,6 +4,7 @@
 import os
 import signal
 import socket
+import struct
 import time
 
 import lab
@@ -54,6 +55,34 @@ def settings():
     L.ask_control('reload')
     m = L.ask('big.example.com', 'A', edns=wire.opt(1232))
     check(not m.flags & wire.TC and len(m.answer) == 60, 'an answer of under 1232 octets')
+
+
+def payload_of_queries():
+    """The steering program gives workers queries up to udp-payload, as it is now."""
+    def ask(octets):
+        length = octets - 46
+        padding = wire.opt(1232, options=struct.pack('>HH', 12, length) + bytes(length))  # RFC 7830
+        message = wire.query(wire.name('v.example.com'), wire.TXT, edns=padding)
+        equal(len(message), octets, 'octets of the query')
+        equal(L.ask('v.example.com', 'TXT', edns=padding).rcode, 0, 'rcode')
+
+    def passed(octets):
+        before = L.counters()
+        ask(octets)
+        after = L.counters()
+        return after.get('steer-pass-size', 0) - before.get('steer-pass-size', 0)
+
+    equal((passed(1232), passed(1233)), (0, 1), 'queries for the kernel')
+    configure(replace=[('identity: lab', 'identity: lab\n  udp-payload: 600')])
+    L.ask_control('reload')
+    equal((passed(600), passed(601)), (0, 1), 'queries for the kernel of over 600 octets')
+    L.dataplane.kill()  # a dataplane that comes later is told the same
+    L.start_dataplane()
+    lab.wait_until(lambda: 'serves' in L.control.output().rsplit('attached', 1)[-1], 5, 'the new dataplane')
+    equal((passed(600), passed(601)), (0, 1), 'queries for the kernel, with a new dataplane')
+    configure()
+    L.ask_control('reload')
+    equal((passed(1232), passed(1233)), (0, 1), 'queries for the kernel as before')
 
 
 def limits():
@@ -147,6 +176,9 @@ def what_needs_a_restart_is_named():
                               'table: memory (pollux-control)', 'dataplane: cores (pollux-dataplane)'], 'named')
     equal(chaos('id.server'), 'third', 'what could be applied')
     check('needs a restart' in L.control.output(), 'the log says so')
+    said = L.polluxctl('reload')
+    for what in result['restart']:
+        check('needs a restart: %s\n' % what in said, '%s in what polluxctl says: %s', what, said)
     with open(L.path('pollux.yaml'), 'w') as f:
         f.write(good)
 
@@ -169,5 +201,5 @@ def stalled_readers_are_named():
     equal(L.ask_control('status')['table']['stalled'], [], 'stalled readers')
 
 
-lab.main(L, settings, limits, zones_come_and_go, faults_change_nothing, what_needs_a_restart_is_named,
+lab.main(L, settings, payload_of_queries, limits, zones_come_and_go, faults_change_nothing, what_needs_a_restart_is_named,
          stalled_readers_are_named)
