@@ -206,6 +206,7 @@ static void worker_count(struct worker *w)
 static void worker_burst(struct worker *w)
 {
 	struct rte_mbuf *mbuf[BURST];
+	struct query *query[BURST];
 	unsigned jobs = burst_receive(w);
 
 	if (w->counter[CNT_RX] == 0) {
@@ -215,7 +216,8 @@ static void worker_burst(struct worker *w)
 	reader_begin(&w->reader);
 	jobs = burst_parse(w, jobs);
 	for (unsigned i = 0; i < jobs; i++)
-		query_prefetch(&w->reader, &w->job[i].query);
+		query[i] = &w->job[i].query;
+	query_prefetch_burst(&w->reader, query, jobs);
 	for (unsigned i = 0; i < jobs; i++)
 		mbuf[i] = worker_answer(w, &w->job[i]);
 	reader_end(&w->reader);

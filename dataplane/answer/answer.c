@@ -15,6 +15,8 @@
 #define CHAIN_MAX 16
 #define CHAIN_END (POINTER_MAX - 800) /* octets */
 
+#define GLUE_AHEAD 4 /* name servers whose addresses are fetched beforehand */
+
 enum section { ANSWER, AUTHORITY, ADDITIONAL };
 
 /* An answer that is being written, and the name it has got to. */
@@ -83,24 +85,24 @@ static bool put_expanded(struct writer *w, const struct node *n, const struct rr
 
 /* Move the pointers of a block that was copied to w->out[at] from where it was
  * baked (node.h). */
-static void relocate(struct writer *w, const struct node *n, const struct rrset *s, size_t at)
+static inline void relocate(struct writer *w, const struct node *n, const struct rrset *s, size_t at)
 {
 	const uint16_t *reloc = rrset_relocs(n, s);
 	unsigned baked = DNS_HEADER + n->name_len + 4u;
-	int block_shift = (int)at - (int)baked;
-	int suffix_shift = (int)w->sname->len - (int)n->name_len;
+	unsigned block_shift = (unsigned)at - baked;
+	unsigned suffix_shift = (unsigned)w->sname->len - n->name_len;
 	bool linear = w->sname == &w->q->qname;
 
 	for (unsigned i = 0; i < s->reloc_cnt; i++) {
 		uint8_t *p = w->out + at + reloc[i];
-		int target = wire_read16(p) & POINTER_MAX;
+		unsigned target = wire_read16(p) & POINTER_MAX;
 
-		if (target >= (int)baked)
+		if (target >= baked)
 			target += block_shift;
 		else if (linear)
 			target += suffix_shift;
 		else
-			target = w->pos[labels_from(n, (unsigned)target - DNS_HEADER)];
+			target = w->pos[labels_from(n, target - DNS_HEADER)];
 		wire_write16(p, (uint16_t)(0xc000 | target));
 	}
 }
@@ -108,26 +110,32 @@ static void relocate(struct writer *w, const struct node *n, const struct rrset 
 /* Write the RRs [from, to) of an RRset's block and signatures; their owner stands
  * at owner_pos, and is `owner` in full.  A set that does not fit is left out
  * whole, and false returned. */
-static bool put_block(struct writer *w, enum section section, const struct node *n,
-		      const struct rrset *s, uint32_t from, uint32_t to, unsigned cnt,
-		      unsigned owner_pos, const uint8_t *owner, size_t owner_len)
+static inline __attribute__((always_inline))
+bool put_block(struct writer *w, enum section section, const struct node *n,
+			     const struct rrset *s, uint32_t from, uint32_t to, unsigned cnt,
+			     unsigned owner_pos, const uint8_t *owner, size_t owner_len)
 {
 	size_t len = to - from, at = w->at;
 	bool pointers = from < s->len && s->reloc_cnt > 0;
-	size_t names = len < BLOCK_NAMES ? len : BLOCK_NAMES; /* what pointers may have to reach */
 
-	if (owner_pos > POINTER_MAX || (pointers && at + names > POINTER_MAX)) {
-		if (!put_expanded(w, n, s, from, to, owner_pos, owner, owner_len))
-			return false;
-		w->count[section] = (uint16_t)(w->count[section] + cnt);
-		return true;
+	if (__builtin_expect(owner_pos > POINTER_MAX || at + len > POINTER_MAX, 0)) {
+		size_t names = len < BLOCK_NAMES ? len : BLOCK_NAMES; /* what pointers may have to reach */
+
+		if (owner_pos > POINTER_MAX || (pointers && at + names > POINTER_MAX)) {
+			if (!put_expanded(w, n, s, from, to, owner_pos, owner, owner_len))
+				return false;
+			w->count[section] = (uint16_t)(w->count[section] + cnt);
+			return true;
+		}
 	}
 	if (w->limit - at < len)
 		return false;
-	memcpy(w->out + at, rrset_block(n, s) + from, len);
+
+	uint8_t *out = w->out + at;
+
+	octets_copy(out, rrset_block(n, s) + from, len);
 	if (owner_pos != DNS_HEADER && n->name_len > 1) {
-		for (uint8_t *p = w->out + at; p < w->out + at + len;
-		     p += 2 + RR_FIXED + wire_read16(p + RR_FIXED))
+		for (uint8_t *p = out; p < out + len; p += 2 + RR_FIXED + wire_read16(p + RR_FIXED))
 			wire_write16(p, (uint16_t)(0xc000 | owner_pos));
 	}
 	/* Right behind the question for the owner itself everything is in place. */
@@ -137,6 +145,14 @@ static bool put_block(struct writer *w, enum section section, const struct node 
 	w->at = at + len;
 	w->count[section] = (uint16_t)(w->count[section] + cnt);
 	return true;
+}
+
+static __attribute__((noinline))
+bool put_block_of(struct writer *w, enum section section, const struct node *n,
+		  const struct rrset *s, uint32_t from, uint32_t to, unsigned cnt,
+		  unsigned owner_pos, const uint8_t *owner, size_t owner_len)
+{
+	return put_block(w, section, n, s, from, to, cnt, owner_pos, owner, owner_len);
 }
 
 /* Octets of an RRset and the signatures that go with it, and how many RRs. */
@@ -153,8 +169,9 @@ static unsigned signed_cnt(const struct writer *w, const struct rrset *s)
 /* Write an RRset whose owner is sname itself or above it; a wildcard's is sname
  * (RFC 4592 section 3.3.1).  With DO its signatures stand right behind it and are as
  * much required as it is (RFC 4035 section 3.1.1). */
-static bool put_rrset(struct writer *w, enum section section, const struct node *n,
-		      const struct rrset *s, bool expand)
+static inline __attribute__((always_inline))
+bool put_rrset_here(struct writer *w, enum section section, const struct node *n,
+		    const struct rrset *s, bool expand)
 {
 	unsigned labels = expand ? w->sname->labels : n->labels;
 	const uint8_t *owner = w->sname->wire + name_suffix(w->sname, labels);
@@ -167,13 +184,20 @@ static bool put_rrset(struct writer *w, enum section section, const struct node 
 	return false;
 }
 
+static __attribute__((noinline))
+bool put_rrset(struct writer *w, enum section section, const struct node *n,
+	       const struct rrset *s, bool expand)
+{
+	return put_rrset_here(w, section, n, s, expand);
+}
+
 static bool put_signatures(struct writer *w, const struct node *n, const struct rrset *s,
 			   bool expand)
 {
 	unsigned labels = expand ? w->sname->labels : n->labels;
 	const uint8_t *owner = w->sname->wire + name_suffix(w->sname, labels);
 
-	if (put_block(w, ANSWER, n, s, s->len, s->len + s->sig_len, s->sig_cnt,
+	if (put_block_of(w, ANSWER, n, s, s->len, s->len + s->sig_len, s->sig_cnt,
 		      suffix_pos(w, labels), owner,
 		      w->sname->len - name_suffix(w->sname, labels)))
 		return true;
@@ -203,10 +227,10 @@ static bool put_addresses(struct writer *w, const struct zone *zone, const struc
 			continue;
 		/* Signatures of what is no glue are left out before the addresses are, and
 		 * that is no truncation (RFC 4035 section 3.1.1). */
-		if (!put_block(w, ADDITIONAL, n, s, 0, signed_len(w, s), signed_cnt(w, s),
+		if (!put_block_of(w, ADDITIONAL, n, s, 0, signed_len(w, s), signed_cnt(w, s),
 			       (unsigned)(ns_at + g->pos), wire, len) &&
 		    (signed_len(w, s) == s->len ||
-		     !put_block(w, ADDITIONAL, n, s, 0, s->len, s->rr_cnt,
+		     !put_block_of(w, ADDITIONAL, n, s, 0, s->len, s->rr_cnt,
 				(unsigned)(ns_at + g->pos), wire, len)))
 			return false;
 	}
@@ -265,7 +289,7 @@ static bool put_proof(struct writer *w, const struct node *n, const struct rrset
 	else
 		head = shared_end(w, n, w->steps ? 0 : labels, &labels, &pos);
 	if (head == 0 || at > POINTER_MAX)
-		return put_block(w, AUTHORITY, n, s, 0, s->len + s->sig_len,
+		return put_block_of(w, AUTHORITY, n, s, 0, s->len + s->sig_len,
 				 s->rr_cnt + (unsigned)s->sig_cnt,
 				 head ? POINTER_MAX + 1 : pos, n->name, n->name_len);
 
@@ -321,7 +345,7 @@ static void put_referral(struct writer *w, const struct found *f, const struct n
 	const struct glue_ref *g = node_glue(cut);
 	size_t ns_at = w->at;
 
-	if (!ns || !put_rrset(w, AUTHORITY, cut, ns, false))
+	if (!ns || !put_rrset_here(w, AUTHORITY, cut, ns, false))
 		return;
 	size_t ns_len = w->at - ns_at;
 
@@ -348,7 +372,7 @@ static void put_negative(struct writer *w, const struct found *f)
 	const struct rrset *soa = node_rrset(apex, TYPE_SOA);
 	size_t at = w->at;
 
-	if (!soa || !put_rrset(w, AUTHORITY, apex, soa, false))
+	if (!soa || !put_rrset_here(w, AUTHORITY, apex, soa, false))
 		return;
 	/* The owner is a pointer, or the root (CHAIN_MAX); signatures have the TTL of what they
 	 * cover (RFC 4034 section 3). */
@@ -502,7 +526,7 @@ static bool put_data(struct writer *w, const struct found *f, const struct node 
 	if (expand && prove && (s || qtype == TYPE_ANY || qtype == TYPE_RRSIG || node_rrset(n, TYPE_CNAME)))
 		denial_wildcard(w->r, f, w->sname, &w->proof);
 	if (s) {
-		if (put_rrset(w, ANSWER, n, s, expand) && qtype == TYPE_NS && !expand &&
+		if (put_rrset_here(w, ANSWER, n, s, expand) && qtype == TYPE_NS && !expand &&
 		    w->at - at == signed_len(w, s) && put_proofs(w)) {
 			/* Who asks for name servers needs their addresses next. */
 			const struct glue_ref *g = node_glue(n);
@@ -545,9 +569,74 @@ static const struct node *source_of_synthesis(const struct writer *w, const stru
 			    name_hash(arena_map_head(&w->r->map)->secret, wire, len), wire, len);
 }
 
+/* What stands for a node that is there, but is not to be seen.  NULL if it is missing. */
+static __attribute__((noinline)) const struct node *seen_instead(const struct writer *w,
+								 struct found *f)
+{
+	const struct node *n = f->node;
+
+	f->exact = false;
+	if (n->flags & NODE_HIDDEN) /* RFC 5155 section 7.2.8: as if it did not exist. */
+		n = f->node = arena_at(w->r->map.base, f->snapshot->apex);
+	if (!(n->flags & NODE_BELOW))
+		return n;
+
+	/* Occluded: only the cut or DNAME above it is seen. */
+	const uint8_t *wire = n->name;
+
+	for (unsigned i = n->labels; i > n->cover_labels; i--)
+		wire += 1 + *wire;
+	size_t len = n->name_len - (size_t)(wire - n->name);
+
+	return find_in_zone(w->r, f->zone, name_hash(arena_map_head(&w->r->map)->secret, wire, len),
+			    wire, len);
+}
+
+/* From where sname is, or its closest encloser: write what there is to say of it.  True when
+ * sname has changed and the search goes on. */
+static bool step_found(struct writer *w, struct found *f)
+{
+	const struct name *sname = w->sname;
+
+	if (w->q->options.zoneversion && w->steps == 0) { /* of the qname's zone (RFC 9660 section 3) */
+		w->q->zone_known = true;
+		w->q->zone_labels = f->zone->labels;
+		w->q->zone_serial = f->snapshot->serial;
+	}
+
+	const struct node *n = f->node;
+
+	if (n->flags & (NODE_HIDDEN | NODE_BELOW)) {
+		n = seen_instead(w, f);
+		if (!n) {
+			w->rcode = RCODE_SERVFAIL;
+			return false;
+		}
+	}
+	if ((n->flags & NODE_CUT) && !(f->exact && w->q->qtype == TYPE_DS)) {
+		put_referral(w, f, n);
+		return false;
+	}
+	w->aa |= w->steps == 0; /* of the first owner name (RFC 6604 section 2) */
+	if (f->exact)
+		return put_data(w, f, n, false);
+	if (n->flags & NODE_DNAME)
+		return put_dname(w, n);
+
+	const struct node *wildcard = source_of_synthesis(w, f);
+
+	if (wildcard)
+		return put_data(w, f, wildcard, true);
+	w->rcode = RCODE_NXDOMAIN;
+	if (w->dnssec && f->snapshot->denial)
+		denial_no_name(w->r, f, sname, &w->proof);
+	put_negative(w, f);
+	return false;
+}
+
 /* One step of RFC 1034 section 4.3.2 for sname.  True when it has changed and the search
  * goes on. */
-static bool step(struct writer *w, ref hint)
+static bool step(struct writer *w, const struct find_hint *hint)
 {
 	const struct name *sname = w->sname;
 	bool ds = w->q->qtype == TYPE_DS && sname->labels > 0;
@@ -562,68 +651,173 @@ static bool step(struct writer *w, ref hint)
 		w->q->ede = w->steps ? 0 : EDE_NOT_AUTHORITATIVE;
 		return false;
 	}
-	if (w->q->options.zoneversion && w->steps == 0) { /* of the qname's zone (RFC 9660 section 3) */
-		w->q->zone_known = true;
-		w->q->zone_labels = f.zone->labels;
-		w->q->zone_serial = f.snapshot->serial;
-	}
+	return step_found(w, &f);
+}
 
-	const struct node *n = f.node;
+/* All of a small node: its name, its directory and the blocks. */
+static inline void prefetch_node(const struct reader *r, ref at)
+{
+	const uint8_t *n = arena_at(r->map.base, at);
 
-	if (n->flags & NODE_HIDDEN) {
-		/* RFC 5155 section 7.2.8: as if it did not exist. */
-		n = f.node = arena_at(w->r->map.base, f.snapshot->apex);
-		f.exact = false;
-	}
-	if (n->flags & NODE_BELOW) {
-		/* Occluded: only the cut or DNAME above it is seen. */
-		const uint8_t *wire = n->name;
+	__builtin_prefetch(n);
+	__builtin_prefetch(n + 64);
+	__builtin_prefetch(n + 128);
+}
 
-		for (unsigned i = n->labels; i > n->cover_labels; i--)
-			wire += 1 + *wire;
-		size_t len = n->name_len - (size_t)(wire - n->name);
+/* Of the name itself.  True: it is not in the table, and where its parent would be is on its way. */
+static inline bool prefetch_name(const struct reader *r, struct query *q)
+{
+	const struct table *t = table_current(r->map.base);
+	const struct name *name = &q->qname;
+	bool absent;
 
-		n = find_in_zone(w->r, f.zone, name_hash(arena_map_head(&w->r->map)->secret,
-							 wire, len), wire, len);
-		f.exact = false;
-		if (!n) {
-			w->rcode = RCODE_SERVFAIL;
-			return false;
-		}
-	}
-	if ((n->flags & NODE_CUT) && !(f.exact && w->q->qtype == TYPE_DS)) {
-		put_referral(w, &f, n);
+	if (q->decided || q->qclass == CLASS_CH)
 		return false;
+	q->hint.node = table_candidate(t, q->hash, &absent);
+	if (q->hint.node)
+		prefetch_node(r, q->hint.node);
+	if (!absent || name->labels == 0)
+		return false;
+	q->hint.absent = 1;
+	q->parent_hash = name_hash(arena_map_head(&r->map)->secret, name->wire + name->off[1],
+				   (size_t)name->len - name->off[1]);
+	table_prefetch_bucket(t, q->parent_hash);
+	return true;
+}
+
+/* Of the parent.  True: it is there. */
+static inline bool prefetch_parent(const struct reader *r, struct query *q)
+{
+	bool absent;
+
+	q->hint.node = table_candidate(table_current(r->map.base), q->parent_hash, &absent);
+	q->hint.absent += absent && q->qname.labels > 1;
+	if (!q->hint.node)
+		return false;
+	prefetch_node(r, q->hint.node);
+	return true;
+}
+
+/* If the parent is a cut, of the glue that goes with it: first where it would be, then itself. */
+static inline bool prefetch_glue(const struct reader *r, const struct query *q, bool itself)
+{
+	const struct node *n = arena_at(r->map.base, q->hint.node);
+	const struct table *t = table_current(r->map.base);
+	bool absent;
+
+	if (!(n->flags & NODE_CUT) || n->glue_cnt == 0)
+		return false;
+	for (unsigned i = 0; i < n->glue_cnt && i < GLUE_AHEAD; i++) {
+		uint64_t hash = node_glue(n)[i].hash;
+		ref at = itself ? table_candidate(t, hash, &absent) : 0;
+
+		if (at)
+			prefetch_node(r, at);
+		else if (!itself)
+			table_prefetch_bucket(t, hash);
 	}
-	w->aa |= w->steps == 0; /* of the first owner name (RFC 6604 section 2) */
-	if (f.exact)
-		return put_data(w, &f, n, false);
-	if (n->flags & NODE_DNAME)
-		return put_dname(w, n);
+	return true;
+}
 
-	const struct node *wildcard = source_of_synthesis(w, &f);
+void query_prefetch_burst(const struct reader *r, struct query **q, unsigned cnt)
+{
+	unsigned left = 0;
 
-	if (wildcard)
-		return put_data(w, &f, wildcard, true);
-	w->rcode = RCODE_NXDOMAIN;
-	if (w->dnssec && f.snapshot->denial)
-		denial_no_name(w->r, &f, sname, &w->proof);
-	put_negative(w, &f);
-	return false;
+	for (unsigned i = 0; i < cnt; i++)
+		if (prefetch_name(r, q[i]))
+			q[left++] = q[i];
+	cnt = left;
+	left = 0;
+	for (unsigned i = 0; i < cnt; i++)
+		if (prefetch_parent(r, q[i]))
+			q[left++] = q[i];
+	cnt = left;
+	left = 0;
+	for (unsigned i = 0; i < cnt; i++)
+		if (prefetch_glue(r, q[i], false))
+			q[left++] = q[i];
+	for (unsigned i = 0; i < left; i++)
+		prefetch_glue(r, q[i], true);
 }
 
 void query_prefetch(const struct reader *r, struct query *q)
 {
-	q->hint = 0;
-	if (q->decided || q->qclass == CLASS_CH)
-		return;
-	q->hint = table_candidate(table_current(r->map.base), q->hash);
-	if (q->hint) {
-		const uint8_t *n = arena_at(r->map.base, q->hint);
+	query_prefetch_burst(r, &q, 1);
+}
 
-		__builtin_prefetch(n);
-		__builtin_prefetch(n + 64);
+/* The commonest answer: an RRset of the very name asked for, which stands ready as it goes
+ * into the message.  Returns the answer's length, 0 when there is more to it. */
+static inline size_t answer_plain(const struct reader *r, const struct query *q,
+				  const struct found *f, uint8_t *out)
+{
+	const struct node *n = f->node;
+	size_t at = q->question_end, room = (size_t)q->limit - q->opt_room;
+
+	if (!f->exact || n->flags & (NODE_HIDDEN | NODE_BELOW | NODE_CUT) ||
+	    q->qtype == TYPE_NSEC3 || q->options.zoneversion)
+		return 0;
+
+	const struct rrset *s = node_rrset(n, q->qtype);
+
+	if (!s || (n->glue_cnt && q->qtype == TYPE_NS))
+		return 0;
+
+	size_t len = q->dnssec_ok ? s->len + s->sig_len : s->len;
+	unsigned cnt = q->dnssec_ok ? s->rr_cnt + (unsigned)s->sig_cnt : s->rr_cnt;
+
+	if (at + len > room)
+		return 0;
+	octets_copy(out + at, rrset_block(n, s), len);
+	write_header(q, out, FLAG_AA, RCODE_NOERROR, (uint16_t)cnt, 0, q->edns);
+	return write_opt(r, q, out, at + len, RCODE_NOERROR);
+}
+
+/* The next: neither the name is there nor a wildcard, and no proof of that is asked for
+ * (RFC 1035 section 4.3.2 3c, RFC 2308 section 3).  Returns as answer_plain. */
+static inline size_t answer_no_name(const struct reader *r, const struct query *q,
+				    const struct found *f, uint8_t *out)
+{
+	const struct node *apex = arena_at(r->map.base, f->snapshot->apex);
+	size_t at = q->question_end, room = (size_t)q->limit - q->opt_room;
+
+	if (f->exact || q->dnssec_ok || q->options.zoneversion ||
+	    f->node->flags & (NODE_HIDDEN | NODE_BELOW | NODE_CUT | NODE_DNAME | NODE_WILDCARD_PARENT))
+		return 0;
+
+	const struct rrset *s = node_rrset(apex, TYPE_SOA);
+
+	if (!s || at + s->len > room)
+		return 0;
+
+	uint8_t *p = out + at;
+	const uint16_t *reloc = rrset_relocs(apex, s);
+	unsigned baked = DNS_HEADER + apex->name_len + 4u;
+
+	octets_copy(p, rrset_block(apex, s), s->len);
+	if (apex->name_len > 1)
+		wire_write16(p, (uint16_t)(0xc000 | (DNS_HEADER + name_suffix(&q->qname, apex->labels))));
+	for (unsigned i = 0; i < s->reloc_cnt; i++) {
+		unsigned target = wire_read16(p + reloc[i]);
+
+		wire_write16(p + reloc[i], (uint16_t)(target + (target >= (0xc000 | baked) ? at - baked :
+							(size_t)q->qname.len - apex->name_len)));
 	}
+
+	uint8_t *ttl = p + node_owner_len(apex) + 4;
+	uint32_t minimum = wire_read32(p + s->len - 4);
+
+	if (minimum < wire_read32(ttl))
+		wire_write32(ttl, minimum);
+	write_header(q, out, FLAG_AA, RCODE_NXDOMAIN, 0, 1, q->edns);
+	return write_opt(r, q, out, at + s->len, RCODE_NXDOMAIN);
+}
+
+/* Where the answer to q begins to be looked for.  False if query_prefetch does not tell. */
+static inline bool found_quick(const struct reader *r, const struct query *q, struct found *f)
+{
+	bool ds = q->qtype == TYPE_DS && q->qname.labels > 0;
+
+	return q->hint.node && find_quick(r, &q->qname, &q->hint, q->qname.labels - (ds ? 1u : 0u), f);
 }
 
 size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint16_t *rcode)
@@ -645,6 +839,18 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 		return query_error(r, q, out, RCODE_SERVFAIL);
 	}
 
+	struct found f;
+	bool quick = found_quick(r, q, &f);
+	size_t len = quick ? answer_plain(r, q, &f, out) : 0;
+
+	*rcode = RCODE_NOERROR;
+	if (len)
+		return len;
+	len = quick ? answer_no_name(r, q, &f, out) : 0;
+	*rcode = RCODE_NXDOMAIN;
+	if (len)
+		return len;
+
 	struct writer w;
 
 	w.r = r;
@@ -663,19 +869,15 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	if (out != q->msg)
 		memcpy(out, q->msg, q->question_end);
 
-	ref hint = q->hint;
+	bool on = quick ? step_found(&w, &f) : step(&w, &q->hint);
 
-	while (step(&w, hint))
-		hint = 0;
+	while (on)
+		on = step(&w, NULL);
 	if (w.proof.cnt && !w.truncated)
 		put_proofs(&w);
 
-	answer_header(q, out, w.rcode, w.aa);
-	if (w.truncated)
-		out[2] |= 0x02; /* TC */
-	wire_write16(out + 6, w.count[ANSWER]);
-	wire_write16(out + 8, w.count[AUTHORITY]);
 	*rcode = w.rcode;
-	wire_write16(out + 10, w.count[ADDITIONAL]);
-	return answer_opt(r, q, out, w.at, w.rcode);
+	write_header(q, out, (w.aa ? FLAG_AA : 0) | (w.truncated ? FLAG_TC : 0), w.rcode,
+		     w.count[ANSWER], w.count[AUTHORITY], (uint16_t)(w.count[ADDITIONAL] + q->edns));
+	return write_opt(r, q, out, w.at, w.rcode);
 }

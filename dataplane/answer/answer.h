@@ -3,7 +3,9 @@
  * queries can overlap its cache misses:
  *
  *      query_parse    check the message, fold and hash the qname, prefetch its bucket
- *      query_prefetch find the bucket's candidate, prefetch its node
+ *      query_prefetch_burst
+ *                     find the buckets' candidates, prefetch their nodes, and go on to
+ *                     where those lead: the name above, name servers' addresses
  *      query_answer   write the answer
  *
  * No allocation, no system call, no clock.  Between reader_begin and reader_end;
@@ -47,6 +49,7 @@ static inline bool transport_encrypted(enum transport t)
 
 /* What a query's OPT asks for. */
 struct edns_options {
+	bool any;              /* one of these at least; if not, the others are not set */
 	bool nsid;             /* RFC 5001 */
 	bool zoneversion;      /* RFC 9660 */
 	bool padding;          /* RFC 7830 */
@@ -55,38 +58,48 @@ struct edns_options {
 	uint8_t cookie[40];    /* the client's, then the server's */
 };
 
+/* What query_prefetch has learnt of where a name is (find.h). */
+struct find_hint {
+	ref node;              /* perhaps the node of the longest suffix not known to be absent; or 0 */
+	uint8_t absent;        /* so many of the longest suffixes are not in the table: 0 to 2 */
+};
+
 struct query {
 	/* Set by query_parse. */
 	const uint8_t *msg;    /* the query; may be the buffer the answer goes to */
+	const struct settings *settings; /* those in force, for all of the answer; or NULL */
+	uint64_t hash;         /* of qname */
 	uint16_t len;          /* octets of msg */
 	uint16_t limit;        /* octets the answer may have */
 	uint16_t question_end; /* offset just past the question; 12 if there is none */
-	uint16_t qtype, qclass;
-	uint16_t rcode;        /* already decided (FORMERR, BADVERS, ...), else NOERROR */
-	uint16_t edns_size;    /* the client's payload size, 0 without OPT */
 	uint16_t udp_payload;  /* ours, from the settings: what our OPT says */
-	uint8_t opcode;
-	bool edns, dnssec_ok;
-	bool decided;          /* rcode and nothing else is the answer */
-	enum transport transport;
-	uint64_t hash;         /* of qname */
-	struct name qname;     /* folded */
-	const struct settings *settings; /* those in force, for all of the answer; or NULL */
-	struct edns_options options;
 	uint16_t opt_room;     /* octets kept for our OPT with its options, 0 without EDNS */
+	uint8_t opcode;
+	enum transport transport;
+
+	/* Query_parse sets the rest to 0 first, to the options' cookie. */
+	uint16_t qtype, qclass;
+	uint16_t edns_size;    /* the client's payload size, 0 without OPT */
+	uint16_t rcode;        /* already decided (FORMERR, BADVERS, ...), else NOERROR */
+	bool decided;          /* rcode and nothing else is the answer */
+	bool edns, dnssec_ok;
+	/* Learnt by query_answer, for the OPT. */
+	bool zone_known;
+	uint16_t ede;          /* INFO-CODE of an extended error (RFC 8914), 0 for none */
+	uint8_t zone_labels;   /* of the zone that decides */
+	uint32_t zone_serial;
 	/* The caller's, after query_parse: who asks, so that cookies can be made; 4 or 16
 	 * octets in network byte order that stay there until query_answer.  NULL: no cookies. */
-	const uint8_t *client;
 	uint8_t client_len;
 	uint16_t keepalive;    /* idle time-out of its connection in units of 100 ms; 0 asks it to
 				* end that (RFC 7828 section 3.3.2) */
-	/* Learnt by query_answer, for the OPT. */
-	uint16_t ede;          /* INFO-CODE of an extended error (RFC 8914), 0 for none */
-	bool zone_known;
-	uint8_t zone_labels;   /* of the zone that decides */
-	uint32_t zone_serial;
-	/* Kept by query_prefetch for query_answer. */
-	ref hint;
+	const uint8_t *client;
+	/* Kept by query_prefetch_burst for query_answer. */
+	struct find_hint hint;
+	uint64_t parent_hash;
+	struct edns_options options;
+
+	struct name qname;     /* folded */
 };
 
 /* query_parse - read msg[0..len), untrusted, as a request over `transport`.
@@ -102,6 +115,12 @@ struct query {
 enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t *msg,
 			 size_t len, enum transport transport, size_t max);
 
+/* query_prefetch_burst - find out where the answers to a burst's queries are, and have that
+ * fetched into the cache while others are looked at.  q[0..cnt) have passed query_parse with
+ * VERDICT_ANSWER; the array is used up.  Answers are right without it, too, but slower. */
+void query_prefetch_burst(const struct reader *r, struct query **q, unsigned cnt);
+
+/* query_prefetch - the same for one query alone. */
 void query_prefetch(const struct reader *r, struct query *q);
 
 /* query_answer - write the answer to q into out[0..q->limit), which may be the

@@ -66,6 +66,7 @@ bool edns_read(struct edns_options *o, enum transport transport, const uint8_t *
 		in += len;
 		left -= OPTION_HEADER + len;
 	}
+	o->any = o->nsid || o->zoneversion || o->padding || o->keepalive || o->cookie_len;
 	return true;
 }
 

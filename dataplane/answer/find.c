@@ -81,37 +81,91 @@ static void find_deeper_apex(const struct reader *r, const struct name *name, un
 	}
 }
 
-void find_name(const struct reader *r, const struct name *name, uint64_t hash, ref hint,
-	       unsigned max_apex, struct found *f)
+/* The deepest name in the table above `name`, of which the ancestor of `depth` labels is known
+ * not to be there.  Returns its chain, NULL if not even the root is there: nothing is loaded. */
+static __attribute__((noinline)) const struct node *search_up(const struct reader *r,
+							      const struct name *name,
+							      unsigned *depth)
+{
+	const struct node *chain = *depth > 0 ? probe(r, name, 0) : NULL;
+	unsigned lo = 0, hi = *depth;
+
+	if (!chain)
+		return NULL;
+	/* The table is prefix-closed: at most seven more for 127 labels. */
+	while (hi - lo > 1) {
+		unsigned mid = (lo + hi) / 2;
+		const struct node *c = probe(r, name, mid);
+
+		if (c) {
+			lo = mid;
+			chain = c;
+		} else {
+			hi = mid;
+		}
+	}
+	*depth = lo;
+	return chain;
+}
+
+/* The entry at `depth` labels was another zone's: the closest encloser among f's zone's names. */
+static __attribute__((noinline)) void search_zone(const struct reader *r, const struct name *name,
+						  unsigned depth, struct found *f)
+{
+	unsigned lo = f->zone->labels, hi = depth;
+
+	while (hi - lo > 1) {
+		unsigned mid = (lo + hi) / 2;
+		const struct node *n = pick_zone(r, probe(r, name, mid), f->zone);
+
+		if (n) {
+			lo = mid;
+			f->node = n;
+		} else {
+			hi = mid;
+		}
+	}
+}
+
+/* Is this candidate the name's suffix that begins at octet `off`? */
+static bool is_suffix(const struct node *n, const struct name *name, unsigned off)
+{
+	size_t len = name->len - off;
+
+	return n->name_len == len && octets_same(n->name, name->wire + off, len);
+}
+
+void find_name(const struct reader *r, const struct name *name, uint64_t hash,
+	       const struct find_hint *hint, unsigned max_apex, struct found *f)
 {
 	const uint8_t *base = r->map.base;
-	const struct node *chain = hint ? arena_at(base, hint) : NULL;
-	unsigned depth = name->labels; /* of the deepest name in the table at or above */
+	const struct node *chain = NULL;
+	unsigned absent = hint ? hint->absent : 0; /* so many of the longest suffixes */
+	unsigned depth = name->labels - absent; /* of the deepest name in the table at or above */
 
 	*f = (struct found){ 0 };
-	if (!chain || chain->name_len != name->len || memcmp(chain->name, name->wire, name->len))
+	if (hint && hint->node) {
+		chain = arena_at(base, hint->node);
+		if (!is_suffix(chain, name, name->off[absent]))
+			chain = NULL;
+	}
+	if (!chain && absent == 0) {
 		chain = table_find(base, table_current(base), hash, name->wire, name->len);
-	if (!chain && depth > 0)
-		chain = probe(r, name, --depth);
-	if (!chain) {
-		/* The table is prefix-closed: at most seven more for 127 labels. */
-		unsigned lo = 0, hi = depth;
-
-		chain = depth > 0 ? probe(r, name, 0) : NULL;
-		if (!chain)
-			return; /* not even the root: nothing is loaded */
-		while (hi - lo > 1) {
-			unsigned mid = (lo + hi) / 2;
-			const struct node *c = probe(r, name, mid);
-
-			if (c) {
-				lo = mid;
-				chain = c;
-			} else {
-				hi = mid;
-			}
+		if (!chain) {
+			if (depth == 0)
+				return;
+			depth--;
+			absent = 1;
 		}
-		depth = lo;
+	}
+	if (!chain && absent == 1)
+		chain = probe(r, name, depth);
+	else if (!chain)
+		depth++;
+	if (!chain) {
+		chain = search_up(r, name, &depth);
+		if (!chain)
+			return;
 	}
 
 	pick_deepest(r, chain, max_apex, f);
@@ -121,24 +175,10 @@ void find_name(const struct reader *r, const struct name *name, uint64_t hash, r
 		find_deeper_apex(r, name, depth - 1 < max_apex ? depth - 1 : max_apex, f);
 		if (!f->zone)
 			return;
-		if (f->zone == z) {
+		if (f->zone == z)
 			f->exact = depth == name->labels;
-			return;
-		}
-		/* The entry was another zone's: search again, among this zone's names. */
-		unsigned lo = f->zone->labels, hi = depth;
-
-		while (hi - lo > 1) {
-			unsigned mid = (lo + hi) / 2;
-			const struct node *n = pick_zone(r, probe(r, name, mid), f->zone);
-
-			if (n) {
-				lo = mid;
-				f->node = n;
-			} else {
-				hi = mid;
-			}
-		}
+		else
+			search_zone(r, name, depth, f);
 		return;
 	}
 	f->exact = f->zone && name->labels == 0;

@@ -7,70 +7,6 @@
 
 #define POINTER 0xc0 /* the two high bits of a compression pointer (RFC 1035 4.1.4) */
 
-/* fold8 - name_fold on eight octets at once. */
-static uint64_t fold8(uint64_t x)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101);
-	uint64_t low = x & (ones * 0x7f);
-	uint64_t from_a = low + ones * (0x80 - 'A');
-	uint64_t past_z = low + ones * (0x7f - 'Z');
-	uint64_t upper = (from_a ^ past_z) & ~x & (ones * 0x80);
-
-	return x | upper >> 2;
-}
-
-/* fold_copy - copy len octets folded.  A whole wire name can be folded blindly:
- * its length octets are at most 63 and 'A' is 65. */
-static void fold_copy(uint8_t *out, const uint8_t *in, size_t len)
-{
-	uint64_t x;
-	size_t i;
-
-	if (len < 8) {
-		for (i = 0; i < len; i++)
-			out[i] = name_fold(in[i]);
-		return;
-	}
-	for (i = 0; i < len - 8; i += 8) {
-		memcpy(&x, in + i, 8);
-		x = fold8(x);
-		memcpy(out + i, &x, 8);
-	}
-	/* The last eight octets, some of them perhaps for the second time. */
-	memcpy(&x, in + len - 8, 8);
-	x = fold8(x);
-	memcpy(out + len - 8, &x, 8);
-}
-
-size_t name_read(struct name *n, const uint8_t *msg, size_t at, size_t end)
-{
-	if (at >= end)
-		return 0;
-
-	const uint8_t *in = msg + at;
-	size_t max = end - at < NAME_MAX_LEN ? end - at : NAME_MAX_LEN;
-	size_t pos = 0;
-	unsigned labels = 0;
-
-	/* Before each read pos < max; labels stays within NAME_MAX_LABELS because
-	 * each label takes two octets or more and the root label one. */
-	for (;;) {
-		size_t len = in[pos];
-
-		n->off[labels] = (uint8_t)pos;
-		if (len == 0)
-			break;
-		if (len > NAME_MAX_LABEL || len + 1 >= max - pos)
-			return 0;
-		pos += len + 1;
-		labels++;
-	}
-	n->len = (uint8_t)(pos + 1);
-	n->labels = (uint8_t)labels;
-	fold_copy(n->wire, in, pos + 1);
-	return at + pos + 1;
-}
-
 size_t name_unpack(struct name *n, const uint8_t *msg, size_t at, size_t end)
 {
 	size_t start = at; /* of the label sequence being read: it only sinks */
@@ -99,7 +35,8 @@ size_t name_unpack(struct name *n, const uint8_t *msg, size_t at, size_t end)
 		if (len > NAME_MAX_LABEL || len >= end - at || len >= NAME_MAX_LEN - out)
 			return 0;
 		n->off[labels] = (uint8_t)out;
-		fold_copy(n->wire + out, msg + at, len + 1);
+		for (size_t i = 0; i <= len; i++)
+			n->wire[out + i] = name_fold(msg[at + i]);
 		out += len + 1;
 		at += len + 1;
 		if (len == 0)
@@ -137,7 +74,7 @@ size_t name_skip(const uint8_t *msg, size_t at, size_t end)
 
 size_t name_from_wire(struct name *n, const uint8_t *wire, size_t max)
 {
-	return name_read(n, wire, 0, max);
+	return name_take(n, wire, max, 0); /* nothing is known of what stands behind it */
 }
 
 size_t name_wire_len(const uint8_t *wire)

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "octets.h"
+
 #define NAME_MAX_LEN    255 /* octets, root label included (RFC 1035 2.3.4) */
 #define NAME_MAX_LABEL   63 /* octets, length octet not included */
 #define NAME_MAX_LABELS 127 /* labels, root not counted */
@@ -44,6 +46,40 @@ static inline bool name_is_wildcard(const uint8_t *wire)
 	return wire[0] == 1 && wire[1] == '*';
 }
 
+/* name_take - the work of name_read and name_from_wire: fold the name at in[0..max) into *n;
+ * in[0..room) may be read, whatever the name's length.  Returns its length or 0. */
+static inline size_t name_take(struct name *n, const uint8_t *in, size_t max, size_t room)
+{
+	size_t pos = 0, len, all = 0;
+	unsigned labels = 0;
+
+	if (max == 0)
+		return 0;
+	if (max > NAME_MAX_LEN)
+		max = NAME_MAX_LEN;
+	/* Before each read pos < max; labels stays within NAME_MAX_LABELS because
+	 * each label takes two octets or more and the root label one. */
+	for (;;) {
+		len = in[pos];
+		n->off[labels] = (uint8_t)pos;
+		if (len == 0)
+			break;
+		all |= len;
+		pos += len + 1;
+		if (pos >= max)
+			return 0;
+		labels++;
+	}
+	if (all > NAME_MAX_LABEL)
+		return 0;
+	len = pos + 1;
+	n->len = (uint8_t)len;
+	n->labels = (uint8_t)labels;
+	/* A wire name can be folded blindly: its length octets are at most 63, 'A' is 65. */
+	octets_fold_copy(n->wire, in, len, room);
+	return len;
+}
+
 /* name_read - fold the question name at msg[at] into *n.
  *
  * msg[0..end) is untrusted and only read.  Returns the offset just past the
@@ -51,7 +87,12 @@ static inline bool name_is_wildcard(const uint8_t *wire)
  * other than 0x00 (RFC 6891 section 5), or is compressed (nothing stands before
  * a question that it could point at).
  */
-size_t name_read(struct name *n, const uint8_t *msg, size_t at, size_t end);
+static inline size_t name_read(struct name *n, const uint8_t *msg, size_t at, size_t end)
+{
+	size_t len = at < end ? name_take(n, msg + at, end - at, end - at) : 0;
+
+	return len ? at + len : 0;
+}
 
 /* name_unpack - as name_read, but compressed names are followed: each pointer
  * must point before the label sequence it ends (RFC 1035 4.1.4), so it ends, and

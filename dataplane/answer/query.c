@@ -33,10 +33,7 @@
 #include "table.h"
 #include "write.h"
 
-#define FLAG_QR 0x80      /* in octet 2 */
-#define FLAG_AA 0x04
-#define FLAG_RD 0x01
-#define OPCODE_MASK 0x78
+#define OPCODE_MASK 0x78  /* in octet 2 */
 #define FLAG_DO 0x8000    /* in the OPT's TTL (RFC 3225) */
 
 #define UDP_PAYLOAD_DEFAULT 1232 /* fits the smallest IPv6 MTU: 1280 - 40 - 8 */
@@ -135,15 +132,6 @@ static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 	*tsig = false;
 	if (cnt == 0)
 		return RCODE_NOERROR;
-	/* Nearly all queries that hold a record hold just a plain OPT: the loop below
-	 * would say the same of it. */
-	if (cnt == 1 && before == 0 && q->len - at >= OPT_LEN && msg[at] == 0 &&
-	    wire_read16(msg + at + 1) == TYPE_OPT && wire_read16(msg + at + 9) == 0) {
-		q->edns = true;
-		q->edns_size = wire_read16(msg + at + 3);
-		q->dnssec_ok = msg[at + 7] & FLAG_DO >> 8;
-		return msg[at + 6] > 0 ? RCODE_BADVERS : RCODE_NOERROR;
-	}
 	for (unsigned i = 0; i < cnt; i++) {
 		struct record_view v;
 
@@ -179,7 +167,7 @@ static uint16_t sections_read(struct query *q, size_t at, bool *tsig)
 }
 
 /* question_read - take the one question.  False if it is malformed. */
-static bool question_read(struct query *q)
+static inline __attribute__((always_inline)) bool question_read(struct query *q)
 {
 	size_t at = name_read(&q->qname, q->msg, DNS_HEADER, q->len);
 
@@ -212,14 +200,14 @@ static enum verdict decide(struct query *q, uint16_t rcode)
 	return VERDICT_ANSWER;
 }
 
-/* query_read - the message itself: header, question, records.  Returns whether
- * all is well; if not, the rcode is decided. */
-static bool query_read(struct query *q, bool *tsig)
+/* query_read - the message itself: header, question, records; `asked` says that the
+ * question has been read.  Returns whether all is well; if not, the rcode is decided. */
+static __attribute__((noinline)) bool query_read(struct query *q, bool asked, bool *tsig)
 {
 	uint16_t question_cnt = wire_read16(q->msg + 4);
-	bool asked = question_cnt == 1 && question_read(q);
 	uint16_t fault = RCODE_FORMERR;
 
+	asked = asked || (question_cnt == 1 && question_read(q));
 	/* What stands behind a question that cannot be read cannot be found. */
 	if (asked || question_cnt == 0)
 		fault = sections_read(q, q->question_end, tsig);
@@ -242,45 +230,69 @@ static bool query_read(struct query *q, bool *tsig)
 	return true;
 }
 
-enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t *msg,
-			 size_t len, enum transport transport, size_t max)
+/* header_usual - opcode QUERY, one question, nothing in the answer and authority sections. */
+static inline bool header_usual(const uint8_t *msg)
 {
-	/* Looked up once: others may be in force before the answer is written, and these stay
-	 * until the burst ends. */
-	const struct settings *settings = reader_settings(r);
-	bool tsig = false;
+	static const uint8_t mask[8] = { OPCODE_MASK, 0, 255, 255, 255, 255, 255, 255 };
+	static const uint8_t want[8] = { OPCODE_QUERY, 0, 0, 1 };
 
-	if (len < DNS_HEADER || len > UINT16_MAX || msg[2] & FLAG_QR)
-		return VERDICT_DROP;
-	q->msg = msg;
-	q->len = (uint16_t)len;
-	q->question_end = DNS_HEADER;
-	q->qtype = q->qclass = 0;
-	q->rcode = RCODE_NOERROR;
+	return (octets_load8(msg + 2) & octets_load8(mask)) == octets_load8(want);
+}
+
+/* opt_usual - is the record at msg[at] a plain OPT of version 0? */
+static inline bool opt_usual(const struct query *q, size_t at)
+{
+	static const uint8_t mask[4] = { 255, 255, 255, 0 }, want[4] = { 0, 0, TYPE_OPT };
+	const uint8_t *opt = q->msg + at;
+
+	return q->len - at >= OPT_LEN &&
+	       (octets_load4(opt) & octets_load4(mask)) == octets_load4(want) &&
+	       opt[6] == 0 && wire_read16(opt + 9) == 0;
+}
+
+/* sections_usual - is there nothing behind the question but perhaps a plain OPT?  Nearly all
+ * queries are like that; sections_read would say the same of them. */
+static inline bool sections_usual(struct query *q)
+{
+	size_t at = q->question_end;
+	uint16_t cnt = wire_read16(q->msg + 10);
+
+	if (cnt == 0)
+		return true;
+	if (cnt > 1 || !opt_usual(q, at))
+		return false;
+	q->edns = true;
+	q->edns_size = wire_read16(q->msg + at + 3);
+	q->dnssec_ok = q->msg[at + 7] >> 7; /* RFC 3225 */
+	return true;
+}
+
+/* look_up - the rest of query_parse when the data is asked for. */
+static inline enum verdict look_up(const struct reader *r, struct query *q)
+{
+	q->hash = name_hash(arena_map_head(&r->map)->secret, q->qname.wire, q->qname.len);
+	table_prefetch_bucket(table_current(r->map.base), q->hash);
+	return VERDICT_ANSWER;
+}
+
+/* unusual - the rest of query_parse for everything but a plain question; `asked`
+ * says that the question has been read. */
+static __attribute__((noinline)) enum verdict unusual(const struct reader *r, struct query *q,
+						      bool asked, size_t max)
+{
+	bool tsig = false, sound;
+
+	if (!asked)
+		q->qname.len = 0;
+	q->edns = q->dnssec_ok = false;
 	q->edns_size = 0;
-	q->udp_payload = settings ? settings->udp_payload : UDP_PAYLOAD_DEFAULT;
-	q->opcode = (msg[2] & OPCODE_MASK) >> 3;
-	q->edns = q->dnssec_ok = q->decided = false;
-	q->transport = transport;
-	q->hash = 0;
-	q->qname.len = 0;
-	q->hint = 0;
-	q->options.nsid = q->options.zoneversion = q->options.padding = q->options.keepalive = false;
-	q->options.cookie_len = 0;
-	q->client = NULL;
-	q->keepalive = 0;
-	q->settings = settings;
-	q->ede = 0;
-	q->zone_known = false;
-
-	bool sound = query_read(q, &tsig);
-
+	sound = query_read(q, asked, &tsig);
 	limit_set(q, max);
-	q->opt_room = q->edns ? edns_room(settings, q) : 0;
+	q->opt_room = q->edns ? edns_room(q->settings, q) : 0;
 	if (q->question_end + q->opt_room > q->limit) {
 		/* Who we are and which version this is may be left out. */
 		q->options.nsid = q->options.zoneversion = false;
-		q->opt_room = q->edns ? edns_room(settings, q) : 0;
+		q->opt_room = q->edns ? edns_room(q->settings, q) : 0;
 	}
 	if (!sound)
 		return VERDICT_ANSWER;
@@ -293,44 +305,44 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 	if (q->qtype == TYPE_IXFR)
 		return VERDICT_PUNT;
 	if (q->qtype == TYPE_AXFR)
-		return transport_datagram(transport) ? decide(q, RCODE_NOTIMP) : VERDICT_PUNT;
-
-	q->hash = name_hash(arena_map_head(&r->map)->secret, q->qname.wire, q->qname.len);
-	table_prefetch_bucket(table_current(r->map.base), q->hash);
-	return VERDICT_ANSWER;
+		return transport_datagram(q->transport) ? decide(q, RCODE_NOTIMP) : VERDICT_PUNT;
+	return look_up(r, q);
 }
 
-void answer_header(const struct query *q, uint8_t *out, uint16_t rcode, bool aa)
+enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t *msg,
+			 size_t len, enum transport transport, size_t max)
 {
-	const uint8_t *msg = q->msg;
+	/* Looked up once: others may be in force before the answer is written, and these stay
+	 * until the burst ends. */
+	const struct settings *settings = reader_settings(r);
 
-	out[0] = msg[0];
-	out[1] = msg[1];
-	out[2] = (uint8_t)(FLAG_QR | (msg[2] & (OPCODE_MASK | FLAG_RD)) | (aa ? FLAG_AA : 0));
-	out[3] = rcode & 15;
-	wire_write16(out + 4, q->question_end > DNS_HEADER);
-	memset(out + 6, 0, 6);
-	if (out != msg)
-		memcpy(out + DNS_HEADER, msg + DNS_HEADER, q->question_end - DNS_HEADER);
+	if (len < DNS_HEADER || len > UINT16_MAX || msg[2] & FLAG_QR >> 8)
+		return VERDICT_DROP;
+	memset(&q->qtype, 0, offsetof(struct query, options.cookie) - offsetof(struct query, qtype));
+	q->msg = msg;
+	q->settings = settings;
+	q->hash = 0;
+	q->len = (uint16_t)len;
+	q->question_end = DNS_HEADER;
+	q->udp_payload = settings ? settings->udp_payload : UDP_PAYLOAD_DEFAULT;
+	q->opcode = (msg[2] & OPCODE_MASK) >> 3;
+	q->transport = transport;
+
+	bool asked = header_usual(msg) && question_read(q);
+
+	if (!asked || !sections_usual(q) || q->qclass != CLASS_IN || q->qtype == TYPE_IXFR ||
+	    q->qtype == TYPE_AXFR)
+		return unusual(r, q, asked, max);
+	limit_set(q, max);
+	q->opt_room = q->edns ? OPT_LEN : 0;
+	return look_up(r, q);
 }
 
 size_t answer_opt(const struct reader *r, const struct query *q, uint8_t *out, size_t at,
 		  uint16_t rcode)
 {
-	if (!q->edns)
-		return at;
-	out[at] = 0;
-	wire_write16(out + at + 1, TYPE_OPT);
-	wire_write16(out + at + 3, q->udp_payload);
-	out[at + 5] = (uint8_t)(rcode >> 4); /* RFC 6891 6.1.3 */
-	out[at + 6] = 0;
-	wire_write16(out + at + 7, q->dnssec_ok ? FLAG_DO : 0);
-	wire_write16(out + 10, (uint16_t)(wire_read16(out + 10) + 1));
-
-	size_t end = edns_write(r, q, out, at + OPT_LEN);
-
-	wire_write16(out + at + 9, (uint16_t)(end - at - OPT_LEN));
-	return end;
+	wire_write16(out + 10, (uint16_t)(wire_read16(out + 10) + q->edns));
+	return write_opt(r, q, out, at, rcode);
 }
 
 size_t query_error(const struct reader *r, struct query *q, uint8_t *out, uint16_t rcode)

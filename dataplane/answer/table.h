@@ -18,9 +18,20 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "arena.h"
 #include "node.h"
+#include "octets.h"
 #include "stage.h"
+
+#ifdef __has_feature /* clang's way of saying it */
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
 
 #define BUCKET_WORDS 7
 
@@ -47,19 +58,52 @@ static inline const struct bucket *table_bucket(const struct table *t, uint64_t 
 	return &t->bucket[hash & t->mask];
 }
 
+/* bucket_match - which words have the hash's tag: bit i for word i.
+ *
+ * A hint where to look: the words are read again, one by one, as the atomics that they are.
+ * For what is not found it is more.  Each half of a word is read whole, and after the
+ * load of the version that came before (edge V), so a name of that version is among them.
+ */
+static inline unsigned bucket_match(const struct bucket *b, uint64_t hash)
+{
+#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__)
+	const __m128 *p = (const void *)b; /* two words each; their upper halves are gathered */
+	__m128i tag = _mm_set1_epi32((int)(hash >> 32));
+	__m128i low = _mm_castps_si128(_mm_shuffle_ps(p[0], p[1], _MM_SHUFFLE(3, 1, 3, 1)));
+	__m128i high = _mm_castps_si128(_mm_shuffle_ps(p[2], p[3], _MM_SHUFFLE(3, 1, 3, 1)));
+	__m128i same = _mm_packs_epi32(_mm_cmpeq_epi32(low, tag), _mm_cmpeq_epi32(high, tag));
+
+	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(same, _mm_setzero_si128())) &
+	       ((1u << BUCKET_WORDS) - 1);
+#else
+	unsigned match = 0;
+
+	for (unsigned i = 0; i < BUCKET_WORDS; i++)
+		if (atomic_load_explicit(&b->word[i], memory_order_acquire) >> 32 == hash >> 32)
+			match |= 1u << i;
+	return match;
+#endif
+}
+
+/* bucket_ref - the node in the lowest word of `match` (not 0), if the word still has the
+ * hash's tag; or 0. */
+static inline ref bucket_ref(const struct bucket *b, uint64_t hash, unsigned match)
+{
+	uint64_t w = atomic_load_explicit(&b->word[__builtin_ctz(match)], memory_order_acquire); /* L */
+
+	return w >> 32 == hash >> 32 ? (ref)w : 0;
+}
+
 /* table_candidate - the first node whose tag fits, from the name's first bucket, or
- * 0; for prefetching.  The name is not compared. */
-static inline ref table_candidate(const struct table *t, uint64_t hash)
+ * 0; for prefetching.  The name is not compared.  *absent: the bucket says that the name is
+ * not in the table. */
+static inline ref table_candidate(const struct table *t, uint64_t hash, bool *absent)
 {
 	const struct bucket *b = table_bucket(t, hash);
+	unsigned match = bucket_match(b, hash);
 
-	for (unsigned i = 0; i < BUCKET_WORDS; i++) {
-		uint64_t w = atomic_load_explicit(&b->word[i], memory_order_acquire); /* L */
-
-		if (w >> 32 == hash >> 32)
-			return (ref)w;
-	}
-	return 0;
+	*absent = !match && !atomic_load_explicit(&b->more, memory_order_acquire); /* L */
+	return match ? bucket_ref(b, hash, match) : 0;
 }
 
 /* table_find - the first node of the name's chain, or NULL.  name is folded. */
@@ -67,14 +111,14 @@ static inline const struct node *table_find(const uint8_t *base, const struct ta
 					    uint64_t hash, const uint8_t *name, size_t len)
 {
 	for (const struct bucket *b = table_bucket(t, hash);;) {
-		for (unsigned i = 0; i < BUCKET_WORDS; i++) {
-			uint64_t w = atomic_load_explicit(&b->word[i], memory_order_acquire); /* L */
+		for (unsigned m = bucket_match(b, hash); m; m &= m - 1) {
+			ref r = bucket_ref(b, hash, m);
 
-			if (w >> 32 != hash >> 32 || !(ref)w)
+			if (!r)
 				continue;
-			const struct node *n = arena_at(base, (ref)w);
+			const struct node *n = arena_at(base, r);
 
-			if (n->name_len == len && memcmp(n->name, name, len) == 0)
+			if (n->name_len == len && octets_same(n->name, name, len))
 				return n;
 		}
 		uint64_t more = atomic_load_explicit(&b->more, memory_order_acquire); /* L */

@@ -28,4 +28,10 @@ static inline void wire_write32(uint8_t *p, uint32_t v)
 	wire_write16(p + 2, (uint16_t)v);
 }
 
+static inline void wire_write64(uint8_t *p, uint64_t v)
+{
+	wire_write32(p, (uint32_t)(v >> 32));
+	wire_write32(p + 4, (uint32_t)v);
+}
+
 #endif

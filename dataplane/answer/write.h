@@ -7,7 +7,10 @@
 #ifndef POLLUX_WRITE_H
 #define POLLUX_WRITE_H
 
+#include <string.h>
+
 #include "answer.h"
+#include "rrtype.h"
 #include "wire.h"
 
 #define EDE_NOT_AUTHORITATIVE 20 /* RFC 8914 section 4.21; as NSD and Knot */
@@ -25,15 +28,69 @@ static inline const struct settings *reader_settings(const struct reader *r)
 	return at ? arena_at(r->map.base, at) : NULL;
 }
 
-/* answer_header - write the header and, if q has one, the question as it was
- * asked into out[0..q->question_end).  ID, opcode and RD are the query's, QR is
- * set, TC, RA, Z, AD and CD are clear, the other sections' counts are 0. */
-void answer_header(const struct query *q, uint8_t *out, uint16_t rcode, bool aa);
+/* Of a header's third and fourth octets (RFC 1035 section 4.1.1), as one number. */
+#define FLAG_QR 0x8000
+#define FLAG_OPCODE 0x7800
+#define FLAG_AA 0x0400
+#define FLAG_TC 0x0200
+#define FLAG_RD 0x0100
 
-/* answer_opt - when the query had an OPT, append ours at out[at..) with the upper bits of
- * rcode and the options that were asked for, and count it in ARCOUNT.  The caller has kept
+/* write_header - write the header and, if q has one, the question as it was asked into
+ * out[0..q->question_end).  ID, opcode and RD are the query's, QR is set, flags are AA and TC
+ * or not, RA, Z, AD and CD are clear; the sections have so many records. */
+static inline void write_header(const struct query *q, uint8_t *out, unsigned flags, uint16_t rcode,
+				uint16_t answer, uint16_t authority, uint16_t additional)
+{
+	const uint8_t *msg = q->msg;
+
+	flags |= FLAG_QR | (((unsigned)msg[2] << 8) & (FLAG_OPCODE | FLAG_RD)) | (rcode & 15u);
+	wire_write64(out + 2, (uint64_t)flags << 48 |
+		     (uint64_t)(q->question_end > DNS_HEADER) << 32 |
+		     (uint64_t)answer << 16 | authority);
+	wire_write16(out + 10, additional);
+	if (out != msg) {
+		memcpy(out, msg, 2);
+		memcpy(out + DNS_HEADER, msg + DNS_HEADER, q->question_end - DNS_HEADER);
+	}
+}
+
+/* answer_header - the same without records. */
+static inline void answer_header(const struct query *q, uint8_t *out, uint16_t rcode, bool aa)
+{
+	write_header(q, out, aa ? FLAG_AA : 0, rcode, 0, 0, 0);
+}
+
+/* edns_write - append our options to the OPT's RDATA at out[at..limit).  Returns the new
+ * end. */
+size_t edns_write(const struct reader *r, const struct query *q, uint8_t *out, size_t at);
+
+/* write_opt - when the query had an OPT, append ours at out[at..) with the upper bits of
+ * rcode and the options that were asked for; ARCOUNT is the caller's.  The caller has kept
  * q->opt_room; an extended error is added where there is more.  Returns the answer's
  * new length. */
+static inline size_t write_opt(const struct reader *r, const struct query *q, uint8_t *out, size_t at,
+			       uint16_t rcode)
+{
+	if (!q->edns)
+		return at;
+
+	uint8_t dnssec_ok = (uint8_t)(q->dnssec_ok << 7); /* RFC 3225 */
+
+	/* The root, type, our size, the rcode's upper bits (RFC 6891 6.1.3), version 0. */
+	wire_write64(out + at, (uint64_t)TYPE_OPT << 40 | (uint64_t)q->udp_payload << 24 |
+		     (uint64_t)(rcode >> 4) << 16 | dnssec_ok);
+	wire_write32(out + at + 7, (uint32_t)dnssec_ok << 24);
+	at += OPT_LEN;
+	if (__builtin_expect(!q->options.any && !q->ede, 1))
+		return at;
+
+	size_t end = edns_write(r, q, out, at);
+
+	wire_write16(out + at - 2, (uint16_t)(end - at));
+	return end;
+}
+
+/* answer_opt - the same, counted in ARCOUNT. */
 size_t answer_opt(const struct reader *r, const struct query *q, uint8_t *out, size_t at, uint16_t rcode);
 
 /* edns_read - take what we know from an OPT's RDATA in[0..left); unknown options are
@@ -43,10 +100,6 @@ bool edns_read(struct edns_options *o, enum transport transport, const uint8_t *
 
 /* edns_room - octets that our OPT may need for q, extended errors not counted. */
 uint16_t edns_room(const struct settings *s, const struct query *q);
-
-/* edns_write - append our options to the OPT's RDATA at out[at..limit).  Returns the new
- * end. */
-size_t edns_write(const struct reader *r, const struct query *q, uint8_t *out, size_t at);
 
 /* edns_refuse - does the operator's policy on cookies forbid to answer q
  * (RFC 7873 section 5.2.3)?  Then the rcode is BADCOOKIE. */
