@@ -34,6 +34,25 @@ static void on_signal(int number)
 
 /* ---- who asks whom ---- */
 
+/* The MAC address of the server or of the gateway on the way to it. */
+static int find_mac(struct options *o, int family, const uint8_t *server)
+{
+	unsigned ifindex;
+	uint8_t hop[16];
+	int rc = neighbour_hop(family, server, hop, &ifindex);
+
+	if (rc == 0 && ifindex != o->port.ifindex) {
+		log_error("the way to the server does not lead over %s (--mac says whom to send to)", o->port.target);
+		return -EHOSTUNREACH;
+	}
+	if (rc == 0)
+		rc = neighbour_mac(o->port.ifindex, family, hop, o->peers.mac_to);
+	if (rc != 0)
+		log_error("the MAC address of the server, or of the gateway to it, is unknown (%s): --mac says it",
+			  strerror(-rc));
+	return rc;
+}
+
 static int find_family(struct options *o, int family, const uint8_t *server, uint8_t *source, bool source_set)
 {
 	size_t len = family == AF_INET ? 4 : 16;
@@ -43,13 +62,7 @@ static int find_family(struct options *o, int family, const uint8_t *server, uin
 		rc = source_set ? 0 : neighbour_source(family, server, source);
 		if (rc != 0)
 			log_error("no way to the server: %s", strerror(-rc));
-		if (rc == 0 && !o->mac_set) {
-			rc = neighbour_mac(o->port.ifindex, family, server, o->peers.mac_to);
-			if (rc != 0)
-				log_error("the server's MAC address is unknown (%s): is it on %s's link? --mac says it",
-					  strerror(-rc), o->port.target);
-		}
-		return rc;
+		return rc != 0 || o->mac_set ? rc : find_mac(o, family, server);
 	}
 	if (!source_set) { /* as if it were the server's neighbour */
 		memcpy(source, server, len);

@@ -124,6 +124,60 @@ static int look_up(unsigned ifindex, int family, const uint8_t *server, uint8_t 
 	return rc;
 }
 
+/* The gateway and the interface in the kernel's answer, an RTM_NEWROUTE of rtnetlink(7).
+ * The server itself where there is no gateway. */
+static void read_route(struct nlmsghdr *h, size_t len, uint8_t *hop, unsigned *ifindex)
+{
+	struct rtmsg *rt = NLMSG_DATA(h);
+	int left = (int)NLMSG_PAYLOAD(h, sizeof(*rt));
+
+	for (struct rtattr *a = (struct rtattr *)(rt + 1); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+		if (a->rta_type == RTA_GATEWAY && RTA_PAYLOAD(a) == len)
+			memcpy(hop, RTA_DATA(a), len);
+		else if (a->rta_type == RTA_OIF && RTA_PAYLOAD(a) == sizeof(*ifindex))
+			memcpy(ifindex, RTA_DATA(a), sizeof(*ifindex));
+	}
+}
+
+int neighbour_hop(int family, const uint8_t *server, uint8_t *hop, unsigned *ifindex)
+{
+	size_t len = family == AF_INET ? 4 : 16;
+	struct {
+		struct nlmsghdr head;
+		struct rtmsg body;
+		struct rtattr to;
+		uint8_t address[16];
+	} ask = {
+		.head = { .nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(struct rtmsg)) + RTA_LENGTH(len)),
+			  .nlmsg_type = RTM_GETROUTE, .nlmsg_flags = NLM_F_REQUEST },
+		.body = { .rtm_family = (uint8_t)family, .rtm_dst_len = (uint8_t)(8 * len) },
+		.to = { .rta_type = RTA_DST, .rta_len = (uint16_t)RTA_LENGTH(len) },
+	};
+	union {
+		struct nlmsghdr head;
+		uint8_t octets[4096];
+	} reply;
+	int s = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), rc = -EIO;
+	ssize_t got;
+
+	if (s < 0)
+		return -errno;
+	memcpy(ask.address, server, len);
+	memcpy(hop, server, len);
+	*ifindex = 0;
+	got = send(s, &ask, ask.head.nlmsg_len, 0) < 0 ? -1 : recv(s, &reply, sizeof(reply), 0);
+	if (got < 0) {
+		rc = -errno;
+	} else if (NLMSG_OK(&reply.head, (size_t)got) && reply.head.nlmsg_type == RTM_NEWROUTE) {
+		read_route(&reply.head, len, hop, ifindex);
+		rc = 0;
+	} else if (NLMSG_OK(&reply.head, (size_t)got) && reply.head.nlmsg_type == NLMSG_ERROR) {
+		rc = ((struct nlmsgerr *)NLMSG_DATA(&reply.head))->error;
+	}
+	close(s);
+	return rc;
+}
+
 int neighbour_mac(unsigned ifindex, int family, const uint8_t *server, uint8_t mac[6])
 {
 	static const struct timespec nap = { .tv_nsec = NAP_NS };
