@@ -20,6 +20,8 @@
 #define NEW_TOKEN_NS UINT64_C(86400000000000)         /* a day */
 #define SECOND_NS UINT64_C(1000000000)
 #define RESETS_A_SECOND 1000 /* stateless resets, of a thread (RFC 9000 section 10.3.3) */
+#define EVICT_LOOK 512     /* connections looked at for one that may go */
+#define STUCK_NS SECOND_NS /* who got nothing done for so long may go for a newcomer, too */
 #define ENDED_MAX 1024     /* connections remembered after their end */
 #define RESET_SMALLEST (NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN)
 
@@ -75,6 +77,7 @@ struct conn {
 	enum doq_error error;     /* ours, that ends the connection; else DOQ_NO_ERROR */
 	uint8_t alert;            /* TLS's, the same */
 	struct stream *streams;
+	uint64_t active;          /* when it began, or had its last query answered */
 	struct queue waiting, sending;
 	size_t queued;            /* octets of answers */
 	uint8_t *farewell;        /* the packet that closed it, to be repeated */
@@ -216,6 +219,7 @@ static void list_append(struct list *l, struct conn *c)
 
 static void touch(struct conn *c)
 {
+	c->active = c->doq->now;
 	list_remove(&c->doq->live, c);
 	list_append(&c->doq->live, c);
 }
@@ -788,14 +792,21 @@ static void turn_away(struct doq *d, const struct sockaddr *local, const struct 
 						  code, NULL, 0));
 }
 
+/* May it go for a newcomer?  Not while its handshake or a query of it makes progress. */
+static bool may_go(const struct conn *c)
+{
+	return (c->shaken && !c->streams) || c->doq->now - c->active >= STUCK_NS;
+}
+
 /* The connection that has rested longest, of the prefix when one is given. */
 static struct conn *oldest(const struct doq *d, const struct clients_prefix *prefix)
 {
 	struct conn *c = d->live.head;
 
-	while (c && prefix && memcmp(&c->prefix, prefix, sizeof(*prefix)) != 0)
-		c = c->next;
-	return c;
+	for (unsigned i = 0; c && i < EVICT_LOOK; i++, c = c->next)
+		if (may_go(c) && (!prefix || memcmp(&c->prefix, prefix, sizeof(*prefix)) == 0))
+			return c;
+	return NULL;
 }
 
 /* Counts one more client, for whom others have to go if need be. */
@@ -911,6 +922,7 @@ static struct conn *conn_new(struct doq *d, const struct sockaddr *local, const 
 	c->prefix = *prefix;
 	c->live = true;
 	c->credentials = credentials_get(d->env.vault);
+	c->active = d->now;
 	list_append(&d->live, c);
 	d->shaking++;
 	set_pair(c, local, peer);

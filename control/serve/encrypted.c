@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "control/serve/encrypted_udp.h"
 #include "control/serve/tcp.h"
 #include "control/serve/tls.h"
 #include "dataplane/common/log.h"
@@ -18,6 +19,7 @@ _Static_assert(TLS_ENDED == TCP_LAYER_ENDED && TLS_BROKEN == TCP_LAYER_BROKEN,
 /* One thread's. */
 struct encrypted {
 	void *dot; /* struct tcp, or NULL */
+	struct encrypted_udp *udp; /* or NULL */
 };
 
 /* ---- TLS between TCP and its framer ---- */
@@ -142,6 +144,8 @@ static void encrypted_stop(void *state)
 
 	if (e->dot)
 		tcp_stop(e->dot);
+	if (e->udp)
+		encrypted_udp_stop(e->udp);
 }
 
 static void encrypted_free(void *state)
@@ -150,6 +154,8 @@ static void encrypted_free(void *state)
 
 	if (e->dot)
 		tcp_free(e->dot);
+	if (e->udp)
+		encrypted_udp_free(e->udp);
 	free(e);
 }
 
@@ -166,6 +172,8 @@ static int encrypted_open(void **out, const struct service_env *env, const struc
 		return -ENOMEM;
 	if (c->tls_dot)
 		result = tcp_open(&e->dot, env, c, &tls_layer, env->shared, c->tls_port, error, error_size);
+	if (!result && (c->tls_doq || c->tls_dtls))
+		result = encrypted_udp_open(&e->udp, env, env->shared, c, error, error_size);
 	if (result) {
 		encrypted_stop(e);
 		encrypted_free(e);
@@ -179,7 +187,11 @@ static int encrypted_start(void *state, uv_loop_t *loop, char *error, size_t err
 {
 	struct encrypted *e = state;
 
-	return e->dot ? tcp_start(e->dot, loop, error, error_size) : 0;
+	int result = e->dot ? tcp_start(e->dot, loop, error, error_size) : 0;
+
+	if (!result && e->udp)
+		result = encrypted_udp_start(e->udp, loop, error, error_size);
+	return result;
 }
 
 static void encrypted_limit(void *state, const struct config *c)
@@ -188,6 +200,8 @@ static void encrypted_limit(void *state, const struct config *c)
 
 	if (e->dot)
 		tcp_limit(e->dot, c);
+	if (e->udp)
+		encrypted_udp_limit(e->udp, c);
 }
 
 const struct service encrypted_service = {

@@ -608,12 +608,19 @@ Test(doq, room_for_newcomers)
 	cr_expect_eq(doq_counted(doq)->evicted, 1);
 	cr_expect_eq(doq_connections(doq), 10);
 
-	/* With no connection of ours to end, newcomers are refused. */
-	limit(0, 10);
+	/* Who is busy stays; newcomers are refused. */
+	qclient_free(&client[1]);
 	for (unsigned i = 0; i < 11; i++)
-		begin(NULL);
-	run(SECOND);
-	closed_with(&client[21], false, 2);
+		if (client[i].conn) {
+			ask(&client[i], i);
+			qclient_send(&client[i], NULL, (const uint8_t *)"\0", 1, false);
+		}
+	run(20 * MS);
+	begin(NULL);
+	run(SECOND / 2);
+	closed_with(&client[11], false, 2);
+	cr_expect_eq(doq_counted(doq)->evicted, 1);
+	cr_expect_eq(doq_connections(doq), 10);
 }
 
 Test(doq, reload)
