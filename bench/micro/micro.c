@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* micro.c - what each step from query to answer costs, alone.
  *
- *     micro [-n NAMES] [-s SEED] [-r ROUNDS] [-d nsec|nsec3] [-i]
+ *     micro [-n NAMES] [-q QUESTIONS] [-s SEED] [-r ROUNDS] [-d nsec|nsec3] [-p no|auto|yes] [-i]
  *
  * Makes a zone of NAMES hosts and as many delegations, then runs each step over
  * a fixed, random sequence of questions, ROUNDS times, and prints the median, least and
  * greatest nanoseconds for one operation.  With -i, under callgrind, each step runs once and
  * its instructions are dumped under its name (bench/instructions does that).  With -d the
- * zone is signed (by no key), with NSEC or NSEC3, and all questions have DO set.
+ * zone is signed (by no key), with NSEC or NSEC3, and all questions have DO set.  -p says
+ * whether the arena is to lie in huge pages, as the configuration's huge-pages does.
  *
  * Setting and seed are printed: the same seed asks the same questions.
  */
@@ -25,7 +26,6 @@
 #include "dataplane/answer/rrtype.h"
 #include "dataplane/answer/wire.h"
 
-#define QUESTIONS 100000 /* distinct questions of each kind */
 #define BURST 32         /* queries in flight, as in a worker */
 
 enum kind { HIT, MISS, DEEP_MISS, REFERRAL, WILDCARD, CHAIN, KINDS };
@@ -36,12 +36,13 @@ static const char *const kind_name[KINDS] = {
 
 struct message {
 	uint16_t len;
-	uint8_t octets[270];
+	uint8_t octets[126];
 };
 
 static struct message *asked[KINDS];
 static struct reader reader;
 static unsigned rounds = 5;
+static unsigned questions = 100000; /* of each kind */
 static bool instructions;
 static enum { UNSIGNED, NSEC, NSEC3 } denial;
 static uint64_t sink; /* what keeps the compiler from dropping work */
@@ -193,7 +194,7 @@ static void question(struct message *m, const char *qname, bool edns)
 	const uint8_t opt[11] = { 0, 0, TYPE_OPT, 4, 208, 0, 0, denial ? 0x80 : 0 };
 	struct name n;
 
-	if (name_from_text(&n, qname))
+	if (name_from_text(&n, qname) || n.len > sizeof(m->octets) - 12 - 4 - sizeof(opt))
 		die(qname);
 	memset(m, 0, sizeof(*m));
 	m->octets[2] = 1;
@@ -219,10 +220,10 @@ static void make_questions(unsigned names, unsigned seed)
 		strcat(deep, "x.");
 	srandom(seed);
 	for (unsigned k = 0; k < KINDS; k++) {
-		asked[k] = calloc(QUESTIONS, sizeof(**asked));
+		asked[k] = calloc(questions, sizeof(**asked));
 		if (!asked[k])
 			die("out of memory");
-		for (unsigned i = 0; i < QUESTIONS; i++) {
+		for (unsigned i = 0; i < questions; i++) {
 			unsigned r = (unsigned)random() % names;
 
 			switch (k) {
@@ -244,7 +245,7 @@ static void do_parse(const struct message *m)
 {
 	struct query q;
 
-	for (unsigned i = 0; i < QUESTIONS; i++)
+	for (unsigned i = 0; i < questions; i++)
 		sink += query_parse(&reader, &q, m[i].octets, m[i].len, TRANSPORT_UDP, 1452);
 }
 
@@ -252,7 +253,7 @@ static void do_hash(const struct message *m)
 {
 	const uint8_t *secret = arena_map_head(&reader.map)->secret;
 
-	for (unsigned i = 0; i < QUESTIONS; i++)
+	for (unsigned i = 0; i < questions; i++)
 		sink += name_hash(secret, m[i].octets + 12, m[i].len - 27u);
 }
 
@@ -261,7 +262,7 @@ static void do_find(const struct message *m)
 	struct found f;
 	struct query q;
 
-	for (unsigned i = 0; i < QUESTIONS; i++) {
+	for (unsigned i = 0; i < questions; i++) {
 		query_parse(&reader, &q, m[i].octets, m[i].len, TRANSPORT_UDP, 1452);
 		find_name(&reader, &q.qname, q.hash, 0, NAME_MAX_LABELS, &f);
 		sink += f.exact;
@@ -278,7 +279,7 @@ static void do_tree(const struct message *m)
 	name_from_text(&n, "example.");
 	find_name(&reader, &n, name_hash(arena_map_head(&reader.map)->secret, n.wire, n.len), 0,
 		  NAME_MAX_LABELS, &f);
-	for (unsigned i = 0; i < QUESTIONS; i++)
+	for (unsigned i = 0; i < questions; i++)
 		sink += tree_find(base, f.snapshot->tree, m[i].octets + 12);
 }
 
@@ -290,7 +291,7 @@ static void do_answer(const struct message *m)
 	struct query *waiting[BURST];
 	uint16_t rcode;
 
-	for (unsigned i = 0; i + BURST <= QUESTIONS; i += BURST) {
+	for (unsigned i = 0; i + BURST <= questions; i += BURST) {
 		if (instructions)
 			CALLGRIND_TOGGLE_COLLECT; /* receiving is not what is counted */
 		for (unsigned k = 0; k < BURST; k++)
@@ -342,7 +343,7 @@ static void measure(const char *what, const char *kind, void (*op)(const struct 
 		double start = now_ns();
 
 		op(m);
-		ns[i] = (now_ns() - start) / QUESTIONS;
+		ns[i] = (now_ns() - start) / questions;
 	}
 	qsort(ns, rounds, sizeof(ns[0]), by_value);
 	printf("%-24s %8.1f %8.1f %8.1f\n", name, ns[rounds / 2], ns[0], ns[rounds - 1]);
@@ -351,21 +352,24 @@ static void measure(const char *what, const char *kind, void (*op)(const struct 
 int main(int argc, char **argv)
 {
 	unsigned names = 100000, seed = 1, slot = 0;
+	enum arena_huge huge = ARENA_HUGE_AUTO;
 	struct db *db;
 
-	for (int c; (c = getopt(argc, argv, "n:s:r:d:i")) != -1;) {
+	for (int c; (c = getopt(argc, argv, "n:q:s:r:d:p:i")) != -1;) {
 		switch (c) {
 		case 'n': names = (unsigned)atoi(optarg); break;
+		case 'q': questions = (unsigned)atoi(optarg); break;
 		case 's': seed = (unsigned)atoi(optarg); break;
 		case 'r': rounds = (unsigned)atoi(optarg); break;
 		case 'd': denial = !strcmp(optarg, "nsec") ? NSEC : !strcmp(optarg, "nsec3") ? NSEC3 : UNSIGNED; break;
+		case 'p': huge = !strcmp(optarg, "no") ? ARENA_HUGE_NO : !strcmp(optarg, "yes") ? ARENA_HUGE_YES : ARENA_HUGE_AUTO; break;
 		case 'i': instructions = true; break;
-		default: die("usage: micro [-n NAMES] [-s SEED] [-r ROUNDS] [-d nsec|nsec3] [-i]");
+		default: die("usage: micro [-n NAMES] [-q QUESTIONS] [-s SEED] [-r ROUNDS] [-d nsec|nsec3] [-p no|auto|yes] [-i]");
 		}
 	}
-	if (names < 100 || rounds < 1 || rounds > 100)
-		die("names from 100, rounds from 1 to 100");
-	if (db_create(&db, UINT64_C(8) << 30, ARENA_HUGE_AUTO) ||
+	if (names < 100 || questions < BURST || rounds < 1 || rounds > 100)
+		die("names from 100, questions from 32, rounds from 1 to 100");
+	if (db_create(&db, UINT64_C(4) << 30, huge) ||
 	    db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, 1, &slot))
 		die("no database");
 	double start = now_ns();
@@ -382,7 +386,7 @@ int main(int argc, char **argv)
 	reader_begin(&reader);
 	printf("%u hosts and %u delegations%s, seed %u, %s pages, %u questions of each kind, "
 	       "%u rounds\n", names, names, denial == NSEC ? ", NSEC and DO" :
-	       denial ? ", NSEC3 and DO" : "", seed, u.huge ? "2 MiB" : "4 KiB", QUESTIONS, rounds);
+	       denial ? ", NSEC3 and DO" : "", seed, u.huge ? "2 MiB" : "4 KiB", questions, rounds);
 	printf("made in %.2f s, %.1f MiB in the arena\n", (made - start) / 1e9,
 	       (double)u.used / (1 << 20));
 	if (!instructions)

@@ -16,6 +16,10 @@
 #define MFD_HUGE_2MB (21U << 26)
 #endif
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
 #define CHUNK (UINT64_C(64) << 10) /* octets; unit of the large allocator */
 #define CHUNK_UNITS (CHUNK / ARENA_UNIT)
 #define STEP (UINT64_C(2) << 20)   /* octets; the arena is backed in multiples of it */
@@ -44,7 +48,9 @@ struct arena {
 	uint64_t size;
 	uint64_t fill;       /* octets backed */
 	uint64_t used, peak;
-	bool huge;
+	uint64_t small;      /* octets of it that are in ordinary pages */
+	bool huge;           /* of hugetlbfs */
+	bool collapse;       /* ask the kernel to make huge pages of ordinary ones */
 	struct chunk *chunk;
 	uint32_t chunk_cnt;  /* of `size` */
 	uint32_t free_cnt;   /* chunks in CHUNK_FREE */
@@ -86,6 +92,30 @@ static uint64_t huge_free(void)
 	return pages * STEP;
 }
 
+/* Map all of the arena's file at a multiple of 2 MiB, so that its huge pages are huge in the
+ * page table, too.  MAP_FAILED and errno on failure. */
+static void *map_aligned(int fd, uint64_t size, int prot)
+{
+	uint8_t *place = mmap(NULL, size + STEP, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+			      -1, 0);
+
+	if (place == MAP_FAILED)
+		return MAP_FAILED;
+	uint8_t *base = (uint8_t *)(((uintptr_t)place + STEP - 1) & ~(uintptr_t)(STEP - 1));
+	void *map = mmap(base, size, prot, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+
+	if (map == MAP_FAILED) {
+		munmap(place, size + STEP);
+		return MAP_FAILED;
+	}
+	if (base > place)
+		munmap(place, (size_t)(base - place));
+	if (base < place + STEP)
+		munmap(base + size, (size_t)(place + STEP - base));
+	madvise(base, size, MADV_DONTDUMP);
+	return base;
+}
+
 static int arena_open(struct arena *a, bool huge)
 {
 	a->fd = memfd_create("pollux-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING |
@@ -97,11 +127,9 @@ static int arena_open(struct arena *a, bool huge)
 	if (ftruncate(a->fd, (off_t)a->size) ||
 	    fcntl(a->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
 		goto fail;
-	a->base = mmap(NULL, a->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-		       a->fd, 0);
+	a->base = map_aligned(a->fd, a->size, PROT_READ | PROT_WRITE);
 	if (a->base == MAP_FAILED)
 		goto fail;
-	madvise(a->base, a->size, MADV_DONTDUMP);
 	return 0;
 fail:;
 	int err = -errno;
@@ -127,6 +155,12 @@ static int arena_back(struct arena *a, uint64_t want)
 			if (step == STEP)
 				return -ENOSPC;
 			step = STEP; /* the last pages may still be had one by one */
+		}
+		/* Before readers can have touched it.  What cannot be had for want of free
+		 * huge pages stays as it is; a kernel that knows nothing of it says EINVAL. */
+		if (!a->huge && (!a->collapse || madvise(a->base + a->fill, step, MADV_COLLAPSE))) {
+			a->collapse = a->collapse && errno != EINVAL;
+			a->small += step;
 		}
 		for (uint64_t c = a->fill / CHUNK; c < (a->fill + step) / CHUNK; c++)
 			a->chunk[c].state = CHUNK_FREE;
@@ -180,6 +214,7 @@ int arena_create(struct arena **out, uint64_t max, enum arena_huge huge)
 		err = arena_open(a, false);
 	if (err)
 		goto fail;
+	a->collapse = huge != ARENA_HUGE_NO;
 	err = arena_back(a, STEP);
 	if (err)
 		goto fail_map;
@@ -378,7 +413,7 @@ void arena_usage(const struct arena *a, struct arena_usage *u)
 {
 	*u = (struct arena_usage){ .max = a->size, .fill = a->fill, .used = a->used,
 				   .held = a->fill - a->free_cnt * CHUNK,
-				   .peak = a->peak, .huge = a->huge };
+				   .peak = a->peak, .huge = a->small == 0 };
 }
 
 int arena_map(struct arena_map *m, int fd, uint32_t *layout)
@@ -405,11 +440,10 @@ int arena_map(struct arena_map *m, int fd, uint32_t *layout)
 	if (h.layout != ARENA_LAYOUT || h.unit != ARENA_UNIT || h.size != (uint64_t)st.st_size)
 		return -EPROTO;
 
-	uint8_t *base = mmap(NULL, h.size, PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	uint8_t *base = map_aligned(fd, h.size, PROT_READ);
 
 	if (base == MAP_FAILED)
 		return -errno;
-	madvise(base, h.size, MADV_DONTDUMP);
 	*m = (struct arena_map){ .base = base, .size = h.size };
 	return 0;
 }

@@ -57,8 +57,9 @@ struct arena; /* the writer's handle */
 enum arena_huge { ARENA_HUGE_NO, ARENA_HUGE_AUTO, ARENA_HUGE_YES };
 
 /* arena_create - make an arena of at most `max` octets (rounded up to 2 MiB,
- * refused above ARENA_MAX).  HUGE_AUTO takes 2 MiB pages when as many as `max`
- * needs are free, else ordinary shared memory; HUGE_YES fails without them.
+ * refused above ARENA_MAX).  HUGE_AUTO takes reserved 2 MiB pages when as many as `max`
+ * needs are free, else ordinary shared memory of which the kernel is asked to make huge
+ * pages, part by part as it is backed (MADV_COLLAPSE); HUGE_YES fails without reserved ones.
  * 0 or -errno. */
 int arena_create(struct arena **out, uint64_t max, enum arena_huge huge);
 void arena_destroy(struct arena *a);
@@ -82,7 +83,7 @@ struct arena_usage {
 	uint64_t used;      /* octets in live blocks, rounding included */
 	uint64_t held;      /* octets of the 64 KiB chunks they lie in */
 	uint64_t peak;      /* largest `used` so far */
-	bool huge;          /* in 2 MiB pages */
+	bool huge;          /* all in 2 MiB pages */
 };
 void arena_usage(const struct arena *a, struct arena_usage *u);
 
