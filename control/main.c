@@ -195,7 +195,7 @@ static int open_managers(struct control *c)
 		.attach = c->attach,
 	};
 	parts = (struct server_parts){
-		.zones = c->zones, .attach = c->attach, .watch = c->watch,
+		.db = c->db, .zones = c->zones, .attach = c->attach, .watch = c->watch,
 		.status = db_status(c->db), .map = c->map, .serve_slot = c->serve_slot, .serve_cnt = c->config->threads,
 		.reading_slot = slot(c, SLOT_READING), .reload = &c->reload,
 		.stop = stop, .arg = c,

@@ -74,7 +74,8 @@ struct zones {
 	struct zone_entry **zone; /* in canonical order */
 	size_t cnt, cap;
 	struct arena_usage arena;
-	uint64_t retired;
+	uint64_t retired, held;
+	unsigned pins;
 	struct { uint64_t epoch, since_ns; } late[STATUS_SLOTS]; /* since_ns 0: it is not */
 };
 
@@ -268,12 +269,16 @@ static void note_late(struct zones *z)
 static void publish_usage(struct zones *z)
 {
 	struct arena_usage u;
-	uint64_t retired;
+	uint64_t retired, held;
+	unsigned pins;
 
 	db_usage(z->db, &u, &retired);
+	db_pins(z->db, &pins, &held);
 	uv_mutex_lock(&z->mutex);
 	z->arena = u;
 	z->retired = retired;
+	z->held = held;
+	z->pins = pins;
 	note_late(z);
 	uv_mutex_unlock(&z->mutex);
 }
@@ -1614,7 +1619,8 @@ int zones_find(struct zones *z, const struct name *domain,
 void zones_usage(struct zones *z, struct zones_usage *u)
 {
 	uv_mutex_lock(&z->mutex);
-	*u = (struct zones_usage){.arena = z->arena, .retired = z->retired, .zones = z->cnt};
+	*u = (struct zones_usage){.arena = z->arena, .retired = z->retired, .held = z->held,
+				  .pins = z->pins, .zones = z->cnt};
 	for (size_t i = 0; i < z->cnt; i++)
 		u->loaded += z->zone[i]->state == ZONE_LOADED;
 	for (unsigned i = 0; i < STATUS_SLOTS; i++) {

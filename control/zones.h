@@ -116,7 +116,9 @@ int zones_find(struct zones *z, const struct name *domain,
 /* zones_usage - memory, as the writer thread saw it last; zones and loaded ones. */
 struct zones_usage {
 	struct arena_usage arena;
-	uint64_t retired;       /* blocks that wait for readers */
+	uint64_t retired;       /* blocks that wait for readers, */
+	uint64_t held;          /* and of these, those that wait for pins, */
+	unsigned pins;          /* of which there are so many */
 	size_t zones, loaded;
 	unsigned stalled_cnt;   /* readers that have held up reclamation for ZONES_STALLED_NS */
 	struct { unsigned slot; uint64_t ns; } stalled[STATUS_SLOTS];

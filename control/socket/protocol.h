@@ -99,7 +99,8 @@
  *       "transactions": {"open": 0, "staged": 0}}
  *
  *      "retired" counts blocks of memory that wait until no reader uses them, and
- *      "stalled" names readers that have not let go of such memory for 100 ms or more.
+ *      "pins" readers of whole zones (zone-read) are at work, for whom alone "held" of these blocks
+ *      wait; "stalled" names readers that have not let go of such memory for 100 ms or more.
  *      "refused" tells of dataplanes that live and may not attach: they go on with the table
  *      that they have, and one of the two programs has to be restarted.
  *      Without a dataplane: {"attached": false, "pid": null, "workers": []}.

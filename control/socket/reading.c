@@ -43,25 +43,27 @@ static int open_file(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static int walk(struct reader *r, const struct name *apex, const struct name *only, struct spool *s)
+/* The reader is online only until it has pinned the zone: what it writes then takes long, and
+ * must not keep memory from being reclaimed that has nothing to do with it. */
+static int walk(struct db *db, struct reader *r, const struct name *apex, const struct name *only,
+		struct spool *s)
 {
-	struct zone_info zone;
+	struct zone_pin pin;
 	int error;
 
 	reader_online(r);
 	reader_begin(r);
-	error = reader_zone(r, apex, &zone);
-	if (!error) {
-		error = reader_walk(r, apex, only, on_record, s);
-		if (error == -ENOENT)
-			error = -ENODATA;
-	}
+	error = db_pin(db, r, apex, &pin);
 	reader_end(r);
 	reader_offline(r);
-	return error;
+	if (error)
+		return error;
+	error = pin_walk(&pin, only, on_record, s);
+	db_unpin(db, &pin);
+	return error == -ENOENT ? -ENODATA : error;
 }
 
-int reading_spool(struct reader *r, const struct name *apex, const struct name *only)
+int reading_spool(struct db *db, struct reader *r, const struct name *apex, const struct name *only)
 {
 	struct spool s = {.text = malloc(TEXT_MAX)};
 	int fd = -1, copy = -1, error;
@@ -81,7 +83,7 @@ int reading_spool(struct reader *r, const struct name *apex, const struct name *
 	}
 	copy = -1;
 	setvbuf(s.file, NULL, _IOFBF, BUFFER);
-	error = walk(r, apex, only, &s);
+	error = walk(db, r, apex, only, &s);
 	if (fclose(s.file) && !error)
 		error = -errno;
 out:

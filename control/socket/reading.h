@@ -6,10 +6,10 @@
 #include "dataplane/answer/db.h"
 
 /* reading_spool - write the records of the loaded zone `apex`, or of one name in it,
- * one a line in master-file form, to a nameless temporary file.
+ * one a line in master-file form, to a nameless temporary file.  The zone is pinned meanwhile.
  *
- * r is the calling thread's and offline.  Returns the descriptor, the caller's;
+ * r, of the same database, is the calling thread's and offline.  Returns the descriptor, the caller's;
  * -ENOENT (no such zone), -ENODATA (no such name), or another -errno. */
-int reading_spool(struct reader *r, const struct name *apex, const struct name *only);
+int reading_spool(struct db *db, struct reader *r, const struct name *apex, const struct name *only);
 
 #endif

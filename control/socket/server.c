@@ -657,7 +657,7 @@ static void on_spool_work(uv_work_t *work)
 	struct server *s = work->data;
 	struct request *q = &s->spooling->request;
 
-	s->spool_result = reading_spool(&s->reader, &q->zone, q->has_name ? &q->name : NULL);
+	s->spool_result = reading_spool(s->parts.db, &s->reader, &q->zone, q->has_name ? &q->name : NULL);
 }
 
 static void on_spooled(uv_work_t *work, int status)
@@ -811,6 +811,8 @@ static void show_status(struct client *c)
 	set_uint(table, "used", u.arena.used);
 	set_uint(table, "peak", u.arena.peak);
 	set_uint(table, "retired", u.retired);
+	set_uint(table, "pins", u.pins);
+	set_uint(table, "held", u.held);
 	json_object_set_new(table, "huge", json_boolean(u.arena.huge));
 	json_object_set_new(table, "stalled", stalled_status(s, &u));
 	json_object_set_new(o, "table", table);

@@ -21,6 +21,7 @@ struct server;
 
 /* What the server tells of and changes; all must outlive it. */
 struct server_parts {
+	struct db *db;
 	struct zones *zones;
 	struct attach *attach;
 	struct watch *watch;

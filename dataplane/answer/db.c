@@ -86,6 +86,7 @@ void db_destroy(struct db *db)
 		db->first = next;
 	}
 	ref_list_free(&db->zones);
+	free(db->held);
 	pthread_mutex_destroy(&db->slots);
 	munmap(db->status, sizeof(*db->status));
 	close(db->status_fd);

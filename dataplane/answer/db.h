@@ -62,6 +62,10 @@ struct arena_map db_map(const struct db *db);
 /* db_usage - use of the arena, and how many blocks wait for readers to pass. */
 void db_usage(const struct db *db, struct arena_usage *u, uint64_t *retired);
 
+/* db_pins - zones that are pinned (below), and how many of the retired blocks wait for
+ * nothing but that. */
+void db_pins(struct db *db, unsigned *pins, uint64_t *held);
+
 /* db_begin - start the one open transaction.  Never NULL but for ENOMEM. */
 struct txn *db_begin(struct db *db);
 
@@ -189,5 +193,26 @@ int reader_walk(const struct reader *r, const struct name *apex,
  * need not be there. */
 int reader_walk_after(const struct reader *r, const struct name *apex, const uint8_t *after,
 		      zone_rr_cb cb, void *arg);
+
+/* ---- long readers: a pinned zone ---- */
+
+/* One version of one zone that somebody reads for long (the control socket, a transfer).  What
+ * belongs to it stays in memory until it is unpinned; all else is reclaimed meanwhile: its reader
+ * may be offline.  The caller's memory, which stays where it is until then. */
+struct zone_pin {
+	struct zone_pin *next, **at; /* the db's list */
+	const uint8_t *base;
+	ref zone, snapshot;
+	uint64_t version;
+};
+
+/* db_pin - pin the zone as r has it, between reader_begin and reader_end.  r's map may be any of
+ * the db's arena in this process, and must outlive the pin.  0 or -ENOENT.
+ * db_unpin - let go.  Any thread of the writer's process may call both. */
+int db_pin(struct db *db, const struct reader *r, const struct name *apex, struct zone_pin *pin);
+void db_unpin(struct db *db, struct zone_pin *pin);
+
+/* pin_walk - as reader_walk, of the pinned zone.  The reader need not be online. */
+int pin_walk(const struct zone_pin *pin, const struct name *only, zone_rr_cb cb, void *arg);
 
 #endif

@@ -108,8 +108,12 @@ static int prepare(struct txn *t, bool *kept, struct batch *b)
 	}
 	/* Room in private lists for what must not fail later. */
 	if (ref_list_reserve(&db->zones, fresh) || ref_list_reserve(&b->teardown, 2 * drops) ||
-	    ref_list_reserve(&b->unlink, labels + t->removed.cnt))
+	    ref_list_reserve(&b->unlink, labels + t->removed.cnt) ||
+	    ref_list_reserve(&b->zones, t->op_cnt))
 		return -ENOMEM;
+	for (size_t i = 0; i < t->op_cnt; i++)
+		b->zones.ref[b->zones.cnt++] = t->op[i].zone;
+	b->version = t->stage.version;
 	err = table_resize(&db->table, db->table.names + t->added.cnt + labels, &b->free);
 	while (!err && paths < t->op_cnt) {
 		zone_apex(db, t->op[paths].zone, &apex);
@@ -127,7 +131,7 @@ static int prepare(struct txn *t, bool *kept, struct batch *b)
 
 static void release_batch(struct db *db, struct batch *b)
 {
-	if (b && b->unlink.cnt + b->free.cnt + b->teardown.cnt)
+	if (b && b->unlink.cnt + b->free.cnt + b->blocks.cnt + b->teardown.cnt)
 		queue_batch(db, b);
 	else if (b)
 		batch_free(b);
@@ -248,13 +252,9 @@ int txn_commit(struct txn *t, uint64_t *version)
 	atomic_store_explicit(&h->version, *version, memory_order_release); /* V */
 	replay_point("commit: after");
 
-	/* A resized table's old parts are in b->free already; the staged ones join them.
-	 * If memory for the list ends, they stay allocated: nothing breaks. */
-	if (t->stage.retired.cnt && ref_list_reserve(&b->free, t->stage.retired.cnt) == 0) {
-		memcpy(b->free.ref + b->free.cnt, t->stage.retired.ref,
-		       t->stage.retired.cnt * sizeof(ref));
-		b->free.cnt += t->stage.retired.cnt;
-	}
+	/* What was retired was all of zones, but for the settings, which need not go at once. */
+	b->blocks = t->stage.retired;
+	t->stage.retired = (struct ref_list){ 0 };
 	release_batch(db, b);
 	free(t->kept);
 	txn_end(t);

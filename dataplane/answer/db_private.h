@@ -22,9 +22,12 @@
 struct batch {
 	struct batch *next;
 	uint64_t epoch;          /* passed when all readers have reached it */
+	uint64_t version;        /* of the commit */
+	struct ref_list zones;   /* that it changed */
 	struct ref_list unlink;  /* nodes to take out of the table, then to free */
 	struct ref_list teardown;/* zones whose whole contents go: pairs of zone, tree */
 	struct ref_list free;    /* to be freed */
+	struct ref_list blocks;  /* of zones, to be freed unless a pin holds them */
 	struct ref_list next_free; /* unlinked after this period, to be freed after the next */
 	bool walking;            /* a zone is being taken apart: */
 	struct tree_iter walk;   /* where, and */
@@ -55,12 +58,22 @@ struct txn {
 	bool chain_same;         /* standing nodes have hashes under it */
 };
 
+/* A block that only pins keep. */
+struct held {
+	ref block;
+	uint64_t version;        /* from which on it is in no zone */
+};
+
 struct db {
 	struct arena *arena;
 	uint8_t *base;
 	int status_fd;
 	struct status *status;
-	pthread_mutex_t slots;   /* guards handing out of status slots */
+	pthread_mutex_t slots;   /* guards handing out of status slots, and pins: */
+	struct zone_pin *pins;
+	bool unpinned;           /* one has gone since `held` was looked at */
+	struct held *held;
+	size_t held_cnt, held_cap;
 	struct table_writer table;
 	struct ref_list zones;   /* all loaded zones, in no order */
 	uint32_t depth_cnt[NAME_MAX_LABELS + 1]; /* loaded apexes with so many labels */
@@ -177,6 +190,13 @@ int path_add_all(struct db *db, const struct name *apex, struct ref_list *unlink
 /* path_drop - the opposite for the names of fewer than `labels` labels above an apex;
  * nodes that serve none any more go to `unlink`, which has room for them. */
 void path_drop(struct db *db, const struct name *apex, unsigned labels, struct ref_list *unlink);
+
+/* pin_free - the blocks of a batch, whose readers have passed: free those that no pin holds,
+ * at most *room of them, and keep the others in db->held.  0 or -ENOMEM. */
+int pin_free(struct db *db, struct batch *b, size_t *room);
+
+/* pin_free_held - free of db->held what no pin holds any more, if one has gone. */
+void pin_free_held(struct db *db);
 
 /* db_commit.c: give back what txn_prepare has set aside. */
 void txn_unprepare(struct txn *t);

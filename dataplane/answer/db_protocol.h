@@ -35,6 +35,9 @@
  *   E  epoch.  A reader that loads e (acquire) sees all unlinking before e was
  *      stored, so after its next Q store of e it can reach nothing that was queued
  *      under an epoch up to e.
+ *   H  a pin (db_pin), under a lock that the writer takes before it frees blocks of zones.
+ *      Whoever pins a version has it between reader_begin and reader_end: what that
+ *      version needs cannot be freed before Q, and the writer that has seen Q sees the pin.
  *   O  going online: the slot's epoch is stored and the writer's epoch loaded again,
  *      both sequentially consistent, as is the writer's store of the epoch and its load
  *      of the slot.  Either the writer sees the reader, or the reader sees the new epoch and
@@ -54,6 +57,11 @@
  * has reached its batch's (Q, E), or is offline (O), at one look at them all after the batch was
  * queued.  A name's removal takes two such periods: one until it is unlinked, one until it is
  * freed.
+ *
+ * Why a pinned zone's memory stays: a block belongs to the pinned version v when it was brought by
+ * v or before and retired by a commit behind v; when its batch has passed, such a block of a zone
+ * that the commit changed is put aside instead of freed, until no pin holds it any more (H).
+ * A pinned reader goes by the snapshot and its tree alone, never by the table.
  *
  * The table is prefix-closed: the ancestors of every name in it, up to the root, have
  * entries (empty non-terminals are nodes; above an apex stand NODE_PATH nodes).
@@ -88,6 +96,11 @@ static inline const struct snapshot *zone_snapshot(const uint8_t *base, ref zone
 	}
 	return NULL;
 }
+
+struct reader;
+
+/* reader_snapshot (db_read.c) - the snapshot of the zone in the reader's version, or NULL. */
+const struct snapshot *reader_snapshot(const struct reader *r, const struct name *apex);
 
 /* node_visible - what the zone of node n knows under n's name in version v: n itself
  * in the usual case; NULL if nothing.  *s is set to the zone's snapshot, NULL if

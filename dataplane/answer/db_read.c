@@ -7,7 +7,7 @@
 #include "rrtype.h"
 #include "wire.h"
 
-static const struct snapshot *find_zone(const struct reader *r, const struct name *apex)
+const struct snapshot *reader_snapshot(const struct reader *r, const struct name *apex)
 {
 	const uint8_t *base = r->map.base;
 	uint64_t hash = name_hash(arena_map_head(&r->map)->secret, apex->wire, apex->len);
@@ -24,7 +24,7 @@ static const struct snapshot *find_zone(const struct reader *r, const struct nam
 
 int reader_zone(const struct reader *r, const struct name *apex, struct zone_info *zi)
 {
-	const struct snapshot *s = find_zone(r, apex);
+	const struct snapshot *s = reader_snapshot(r, apex);
 
 	if (!s)
 		return -ENOENT;
@@ -54,16 +54,12 @@ static int walk_node(const struct node *n, zone_rr_cb cb, void *arg)
 	return 0;
 }
 
-int reader_walk(const struct reader *r, const struct name *apex, const struct name *only,
+static int walk(const uint8_t *base, const struct snapshot *s, const struct name *only,
 		zone_rr_cb cb, void *arg)
 {
-	const struct snapshot *s = find_zone(r, apex);
-	const uint8_t *base = r->map.base;
 	struct tree_iter it;
 	int stop = 0;
 
-	if (!s)
-		return -ENOENT;
 	if (only) {
 		ref one = tree_find(base, s->tree, only->wire);
 
@@ -74,10 +70,23 @@ int reader_walk(const struct reader *r, const struct name *apex, const struct na
 	return stop;
 }
 
+int reader_walk(const struct reader *r, const struct name *apex, const struct name *only,
+		zone_rr_cb cb, void *arg)
+{
+	const struct snapshot *s = reader_snapshot(r, apex);
+
+	return s ? walk(r->map.base, s, only, cb, arg) : -ENOENT;
+}
+
+int pin_walk(const struct zone_pin *pin, const struct name *only, zone_rr_cb cb, void *arg)
+{
+	return walk(pin->base, arena_at(pin->base, pin->snapshot), only, cb, arg);
+}
+
 int reader_walk_after(const struct reader *r, const struct name *apex, const uint8_t *after,
 		      zone_rr_cb cb, void *arg)
 {
-	const struct snapshot *s = find_zone(r, apex);
+	const struct snapshot *s = reader_snapshot(r, apex);
 	const uint8_t *base = r->map.base;
 	struct tree_iter it;
 	int stop = 0;

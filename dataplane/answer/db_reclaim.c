@@ -9,7 +9,9 @@ void batch_free(struct batch *b)
 {
 	ref_list_free(&b->unlink);
 	ref_list_free(&b->teardown);
+	ref_list_free(&b->zones);
 	ref_list_free(&b->free);
+	ref_list_free(&b->blocks);
 	ref_list_free(&b->next_free);
 	free(b);
 }
@@ -20,7 +22,7 @@ void queue_batch(struct db *db, struct batch *b)
 
 	b->epoch = atomic_load_explicit(&h->epoch, memory_order_relaxed) + 1;
 	atomic_store_explicit(&h->epoch, b->epoch, memory_order_seq_cst); /* E, O */
-	db->retired += b->unlink.cnt + b->free.cnt;
+	db->retired += b->unlink.cnt + b->free.cnt + b->blocks.cnt;
 	if (db->last)
 		db->last->next = b;
 	else
@@ -135,6 +137,7 @@ bool db_reclaim(struct db *db)
 	uint64_t passed = slowest_reader(db);
 	size_t room = RECLAIM_STEP;
 
+	pin_free_held(db);
 	while (db->first && db->first->epoch <= passed && room) {
 		struct batch *b = db->first;
 
@@ -150,14 +153,17 @@ bool db_reclaim(struct db *db)
 				arena_free(db->arena, b->free.ref[--b->free.cnt]);
 				db->retired--;
 			}
+		} else if (b->blocks.cnt) {
+			if (pin_free(db, b, &room))
+				return false;
 		} else if (b->next_free.cnt) {
 			/* Unlinked just now: a second period begins. */
 			db->first = b->next;
 			if (!db->first)
 				db->last = NULL;
 			b->next = NULL;
-			ref_list_free(&b->free);
-			take_list(&b->free, &b->next_free);
+			ref_list_free(&b->blocks);
+			take_list(&b->blocks, &b->next_free);
 			queue_batch(db, b);
 		} else {
 			db->first = b->next;

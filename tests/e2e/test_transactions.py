@@ -14,6 +14,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import lab
@@ -302,5 +303,39 @@ def many_in_one():
     check(0 in seen and 3 in seen, 'seen before and after: %s', set(seen))
 
 
+def reading_holds_up_nothing_else():
+    """A zone of 100,000 names is read back, again and again, beside changes in another one: what was
+    read is of one version, nobody is named as a stalled reader, and nothing stays behind."""
+    stop, faults = threading.Event(), []
+
+    def read():
+        while not stop.is_set():
+            rows = L.command('zone-read', zone='example.com')['result']['rows']
+            serials = [r for r in rows if '\tSOA\t' in r or ' SOA ' in r]
+            if len(rows) < 100000 or len(serials) != 1:
+                faults.append('%d rows, of which %d are SOAs' % (len(rows), len(serials)))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    pins = 0
+    try:
+        with L.control_socket() as s:
+            t, end = Transaction(s), time.monotonic() + 4
+            while time.monotonic() < end:
+                t.run('zone example.org\nset reading 60 TXT "%f"\nzone example.com\nset reading 60 A 192.0.2.1\n' %
+                      time.monotonic())
+                table = L.ask_control('status')['table']
+                pins = max(pins, table['pins'])
+                equal(table['stalled'], [], 'stalled readers')
+    finally:
+        stop.set()
+        reader.join()
+    equal(faults, [], 'what was read')
+    equal(pins, 1, 'pins seen')
+    lab.wait_until(lambda: L.ask_control('status')['table']['held'] == 0 and
+                   L.ask_control('status')['table']['retired'] == 0, 5, 'that memory is given back')
+
+
 lab.main(L, no_mixture, refused_whole, ends_with_its_connection, serials_by_hand, text_as_octets, several_connections,
-         polluxctl_says_the_line, many_in_one)
+         polluxctl_says_the_line, many_in_one,
+         reading_holds_up_nothing_else)

@@ -684,3 +684,125 @@ Test(db, change_of_a_name_of_127_labels)
 	cr_assert(look(&l, &longest, 127).exact);
 	db_destroy(l.db);
 }
+
+struct sum {
+	unsigned records;
+	uint32_t addresses;
+};
+
+static int add_up(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+		  uint16_t len)
+{
+	struct sum *s = arg;
+
+	s->records++;
+	if (type == TYPE_A)
+		s->addresses += (uint32_t)rdata[0] | (uint32_t)rdata[1] << 8;
+	return 0;
+}
+
+/* 100 names n0 to n99, whose addresses begin with `first`. */
+static void put_hundred(struct lab *l, const struct name *apex, uint32_t first)
+{
+	struct records rs;
+
+	records_init(&rs);
+	add_soa(&rs, apex, first);
+	for (unsigned i = 0; i < 100; i++) {
+		char text[NAME_TEXT_MAX], owner[NAME_TEXT_MAX + 16];
+		struct name n;
+
+		snprintf(owner, sizeof(owner), "n%u.%s", i, name_to_text(text, apex->wire));
+		n = name_of(owner);
+		add_a(&rs, &n, first + i);
+	}
+	cr_assert_eq(put(l, apex, &rs), 0);
+	records_free(&rs);
+}
+
+static struct sum pinned_sum(const struct zone_pin *pin)
+{
+	struct sum s = { 0, 0 };
+
+	cr_assert_eq(pin_walk(pin, NULL, add_up, &s), 0);
+	return s;
+}
+
+static void pin_now(struct lab *l, const struct name *apex, struct zone_pin *pin)
+{
+	reader_online(&l->reader);
+	reader_begin(&l->reader);
+	cr_assert_eq(db_pin(l->db, &l->reader, apex, pin), 0);
+	reader_end(&l->reader);
+	reader_offline(&l->reader);
+}
+
+Test(db, a_pinned_zone_stays)
+{
+	struct lab l = lab_open(16 * MIB);
+	struct name a = name_of("a."), b = name_of("b."), one = name_of("n7.a.");
+	struct zone_pin first, second, third;
+	uint64_t held, at_start, after;
+	struct sum s = { 0, 0 };
+	unsigned pins;
+
+	reader_begin(&l.reader);
+	cr_assert_eq(db_pin(l.db, &l.reader, &a, &first), -ENOENT);
+	put_hundred(&l, &a, 1);
+	put_hundred(&l, &b, 1);
+	reclaim(&l);
+	at_start = used(&l);
+	pin_now(&l, &a, &first);
+
+	/* Another zone's memory is reclaimed as ever. */
+	for (unsigned i = 2; i < 50; i++) {
+		put_hundred(&l, &b, i);
+		reclaim(&l);
+	}
+	db_pins(l.db, &pins, &held);
+	cr_assert(pins == 1 && held == 0);
+	cr_assert_leq(used(&l), at_start + 1024);
+
+	/* Of the pinned one what stood then is kept, but not what comes and goes. */
+	put_hundred(&l, &a, 1000);
+	reclaim(&l);
+	pin_now(&l, &a, &second);
+	after = used(&l);
+	for (unsigned i = 2000; i < 2050; i++) {
+		put_hundred(&l, &a, i);
+		reclaim(&l);
+	}
+	cr_assert_lt(used(&l), after + 2 * (after - at_start));
+	pin_now(&l, &a, &third);
+	cr_assert_eq(drop(&l, &a), 0);
+	reclaim(&l);
+	reclaim(&l);
+	cr_assert_null(look(&l, &one, 127).zone);
+
+	cr_assert_eq(pinned_sum(&first).addresses, 100 * 1 + 4950);
+	cr_assert_eq(pinned_sum(&second).addresses, 100 * 1000 + 4950);
+	cr_assert_eq(pinned_sum(&third).addresses, 100 * 2049 + 4950);
+	cr_assert_eq(pinned_sum(&third).records, 102);
+	cr_assert_eq(pin_walk(&first, &one, add_up, &s), 0);
+	cr_assert(s.records == 1 && s.addresses == 8);
+
+	/* Each lets go of its own. */
+	db_unpin(l.db, &first);
+	reclaim(&l);
+	cr_assert_eq(pinned_sum(&second).addresses, 100 * 1000 + 4950);
+	db_unpin(l.db, &third);
+	reclaim(&l);
+	cr_assert_eq(pinned_sum(&second).addresses, 100 * 1000 + 4950);
+	db_unpin(l.db, &second);
+	reclaim(&l);
+	db_pins(l.db, &pins, &held);
+	cr_assert(pins == 0 && held == 0);
+
+	struct arena_usage u;
+	uint64_t retired;
+
+	db_usage(l.db, &u, &retired);
+	cr_assert_eq(retired, 0);
+	cr_assert_lt(u.used, at_start);
+	db_destroy(l.db);
+}
