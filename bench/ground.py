@@ -25,6 +25,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -238,7 +239,7 @@ class Server:
     """One server.  name: for people.  path: 'veth' or 'memif'.  zones: {apex: file}."""
     path, polls, serves = 'veth', False, True
 
-    def __init__(self, ground, zones, tag=''):
+    def __init__(self, ground, zones, tag='', watch=False):
         self.ground, self.zones = ground, zones
         self.n = ground.link() if self.path == 'veth' else None
         self.address = '10.53.%d.1' % self.n if self.n else '10.53.0.1'
@@ -246,13 +247,15 @@ class Server:
         self.folder = os.path.join(ground.folder, type(self).__name__ + tag)
         os.makedirs(self.folder)
         self.processes, self.paused, self.configuration = [], False, ''
-        self.begun = time.monotonic()
-        self.configure()
+        self.peak = 0            # octets of memory while it was watched
         self.loading = None      # seconds until all zones were served
-        if self.serves and zones:
-            self.wait_zones()
-            self.loading = time.monotonic() - self.begun
-        self.after_zones()
+        with self.watched() if watch else contextlib.nullcontext():
+            self.begun = time.monotonic()
+            self.configure()
+            if self.serves and zones:
+                self.wait_zones()
+                self.loading = time.monotonic() - self.begun
+            self.after_zones()
 
     def after_zones(self):
         """What is to be started once the zones are loaded."""
@@ -292,9 +295,29 @@ class Server:
     def memory(self):
         """Octets of memory, what processes share counted once, huge pages included."""
         time.sleep(0.5)  # what starts up takes its last pages
+        return self.memory_now()
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Meanwhile the most memory that is in use is noted in self.peak."""
+        done = threading.Event()
+        self.peak = 0
+
+        def watch():
+            while not done.wait(0.1):
+                self.peak = max(self.peak, self.memory_now())
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def memory_now(self):
         total, shared = 0, 0
         for pid in self.pids():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 with open('/proc/%d/smaps_rollup' % pid) as f:
                     sizes = {line.split(':')[0]: int(line.split()[1]) * 1024 for line in f if ' kB' in line}
                 total += sizes.get('Pss', 0) + sizes.get('Private_Hugetlb', 0)
