@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -692,6 +693,326 @@ Test(steer, mutations)
 		if (reason != STEER_PASS_BYPASS && reason != STEER_PASS_NO_SOCKET)
 			cr_assert_gt(seen[reason], 100, "%s seen %u times",
 				     steer_reason_name((enum steer_reason)reason), seen[reason]);
+}
+
+/* ---- the table of bpf/README.md ---- */
+
+static void udp_port(struct frame *f, unsigned port)
+{
+	put16(f->octets + f->udp + 2, port);
+}
+
+static void protocol(struct frame *f, unsigned number, unsigned port)
+{
+	f->octets[f->ip + (f->family == AF_INET ? 9 : 6)] = (uint8_t)number;
+	udp_port(f, port);
+	if (f->family == AF_INET)
+		ipv4_checksum(f);
+}
+
+static void opcode(struct frame *f, unsigned code)
+{
+	f->octets[f->dns + 2] = (uint8_t)(code << 3);
+}
+
+static void insert_extension(struct frame *f, unsigned next)
+{
+	uint8_t *ip = f->octets + f->ip;
+
+	memmove(ip + 48, ip + 40, f->len - f->udp);
+	memset(ip + 40, 0, 8);
+	ip[40] = ip[6];
+	ip[6] = (uint8_t)next;
+	put16(ip + 4, (unsigned)(f->len - f->udp + 8));
+	f->len += 8;
+}
+
+static void insert_options(struct frame *f)
+{
+	uint8_t *ip = f->octets + f->ip;
+
+	memmove(ip + 24, ip + 20, f->len - f->udp);
+	memset(ip + 20, 1, 4);
+	ip[0] = 0x46;
+	put16(ip + 2, (unsigned)(f->len - f->ip + 4));
+	f->len += 4;
+}
+
+/* A line of the table: changes a query into such a frame, of one kind of several.  Returns false
+ * when there is no kind of that number (for the frame's family). */
+static bool row_query(struct frame *f, unsigned kind) { return kind == 0; }
+static bool row_tags(struct frame *f, unsigned kind)
+{
+	frame_query(f, f->family, (int)kind + 1);
+	return kind < 2;
+}
+static bool row_client_port(struct frame *f, unsigned kind)
+{
+	static const unsigned ports[] = { 1, 53, 853, 65535 };
+
+	put16(f->octets + f->udp, ports[kind & 3]);
+	return kind < 4;
+}
+static bool row_additional(struct frame *f, unsigned kind)
+{
+	put16(f->octets + f->dns + 10, 1);
+	f->octets[f->dns + 14] = kind ? 251 + (uint8_t)kind : 0;
+	frame_fit(f, 60);
+	return kind < 3;
+}
+static bool row_arp(struct frame *f, unsigned kind)
+{
+	put16(f->octets + 12, 0x0806);
+	return kind == 0;
+}
+static bool row_three_tags(struct frame *f, unsigned kind)
+{
+	frame_query(f, f->family, 3);
+	return kind == 0;
+}
+static bool row_tcp_domain(struct frame *f, unsigned kind)
+{
+	protocol(f, IPPROTO_TCP, 53);
+	return kind == 0;
+}
+static bool row_tcp_domain_s(struct frame *f, unsigned kind)
+{
+	protocol(f, IPPROTO_TCP, 853);
+	return kind == 0;
+}
+static bool row_tcp(struct frame *f, unsigned kind)
+{
+	static const unsigned ports[] = { 1, 22, 80, 5300, 65535 };
+
+	protocol(f, IPPROTO_TCP, ports[kind % 5]);
+	return kind < 5;
+}
+static bool row_icmp(struct frame *f, unsigned kind)
+{
+	protocol(f, f->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6, 53);
+	return kind == 0;
+}
+static bool row_udp_domain_s(struct frame *f, unsigned kind)
+{
+	udp_port(f, 853);
+	return kind == 0;
+}
+static bool row_udp(struct frame *f, unsigned kind)
+{
+	static const unsigned ports[] = { 52, 54, 1853, 5353, 65535 };
+
+	udp_port(f, ports[kind % 5]);
+	return kind < 5;
+}
+static bool row_address(struct frame *f, unsigned kind)
+{
+	f->octets[f->udp - 1] = 7;
+	return kind == 0;
+}
+static bool row_response_elsewhere(struct frame *f, unsigned kind)
+{
+	udp_port(f, 40001);
+	f->octets[f->dns + 2] = 0x80;
+	return kind == 0;
+}
+static bool row_options(struct frame *f, unsigned kind)
+{
+	if (f->family == AF_INET)
+		insert_options(f);
+	return f->family == AF_INET && kind == 0;
+}
+static bool row_extensions(struct frame *f, unsigned kind)
+{
+	static const unsigned next[] = { 0, 43, 60 };
+
+	if (f->family == AF_INET6)
+		insert_extension(f, next[kind % 3]);
+	return f->family == AF_INET6 && kind < 3;
+}
+static bool row_first_fragment(struct frame *f, unsigned kind)
+{
+	if (f->family == AF_INET6) {
+		insert_extension(f, 44);
+		f->octets[f->ip + 43] = 1; /* M */
+	} else {
+		put16(f->octets + f->ip + 6, 0x2000);
+	}
+	return kind == 0;
+}
+static bool row_later_fragment(struct frame *f, unsigned kind)
+{
+	if (f->family == AF_INET6) {
+		insert_extension(f, 44);
+		f->octets[f->ip + 43] = 0xb8;
+	} else {
+		put16(f->octets + f->ip + 6, 0x00b9);
+	}
+	return kind == 0;
+}
+static bool row_long(struct frame *f, unsigned kind)
+{
+	frame_fit(f, PAYLOAD_MAX + 1 + 100 * kind);
+	return kind < 3;
+}
+static bool row_long_update(struct frame *f, unsigned kind)
+{
+	opcode(f, 5);
+	frame_fit(f, PAYLOAD_MAX + 1 + kind);
+	return kind < 2;
+}
+static bool row_opcode(struct frame *f, unsigned kind)
+{
+	opcode(f, kind + 1);
+	return kind < 15;
+}
+static bool row_udp_length(struct frame *f, unsigned kind)
+{
+	put16(f->octets + f->udp + 4, (unsigned)(f->len - f->udp) + (kind ? 1 : -1u));
+	return kind < 2;
+}
+static bool row_ip_length(struct frame *f, unsigned kind)
+{
+	f->len -= 1 + kind;
+	return kind < 5;
+}
+static bool row_no_checksum(struct frame *f, unsigned kind)
+{
+	put16(f->octets + f->udp + 6, 0);
+	return f->family == AF_INET6 && kind == 0;
+}
+static bool row_response(struct frame *f, unsigned kind)
+{
+	f->octets[f->dns + 2] = (uint8_t)(0x80 | kind << 3);
+	return kind < 16;
+}
+static bool row_short(struct frame *f, unsigned kind)
+{
+	frame_fit(f, kind);
+	return kind < 12;
+}
+
+enum around { AS_EVER, NO_SOCKET, BYPASS }; /* what else is so */
+
+static const struct row {
+	const char *what;
+	bool (*make)(struct frame *f, unsigned kind);
+	enum around around;
+} rows[] = {
+	{ "a query over UDP to a listen address and its port", row_query, AS_EVER },
+	{ "the same in one or two VLAN tags", row_tags, AS_EVER },
+	{ "the same from any port of the client, 53 too", row_client_port, AS_EVER },
+	{ "a query with EDNS options, signed (TSIG), IXFR or AXFR over UDP", row_additional, AS_EVER },
+	{ "a query while the queue has no AF_XDP socket", row_query, NO_SOCKET },
+	{ "a query while the queue's worker is silent", row_query, BYPASS },
+	{ "ARP", row_arp, AS_EVER },
+	{ "three VLAN tags", row_three_tags, AS_EVER },
+	{ "TCP to port 53 (domain)", row_tcp_domain, AS_EVER },
+	{ "TCP to port 853 (domain-s: DNS over TLS)", row_tcp_domain_s, AS_EVER },
+	{ "TCP to any other port", row_tcp, AS_EVER },
+	{ "ICMP or ICMPv6", row_icmp, AS_EVER },
+	{ "UDP to port 853 (domain-s: DNS over QUIC and DTLS)", row_udp_domain_s, AS_EVER },
+	{ "UDP to any other port", row_udp, AS_EVER },
+	{ "UDP to port 53 of another address", row_address, AS_EVER },
+	{ "a response to another port of ours", row_response_elsewhere, AS_EVER },
+	{ "IPv4 options", row_options, AS_EVER },
+	{ "IPv6 hop-by-hop options, routing or destination options", row_extensions, AS_EVER },
+	{ "the first fragment of a query", row_first_fragment, AS_EVER },
+	{ "a later fragment of a query", row_later_fragment, AS_EVER },
+	{ "a query longer than udp-payload", row_long, AS_EVER },
+	{ "an UPDATE longer than udp-payload", row_long_update, AS_EVER },
+	{ "NOTIFY, UPDATE, STATUS and other opcodes", row_opcode, AS_EVER },
+	{ "a UDP length that is not IP's", row_udp_length, AS_EVER },
+	{ "an IP length beyond the frame's end", row_ip_length, AS_EVER },
+	{ "UDP over IPv6 without a checksum", row_no_checksum, AS_EVER },
+	{ "a response (QR=1) to a listen address and its port", row_response, AS_EVER },
+	{ "less than a DNS header to a listen address and its port", row_short, AS_EVER },
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+/* cell - the n-th cell of a table's line, trimmed, in place. */
+static char *cell(char *line, int n)
+{
+	char *at = line, *end;
+
+	for (; n >= 0 && at; n--)
+		at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL;
+	if (!at || !(end = strchr(at, '|')))
+		return NULL;
+	while (*at == ' ')
+		at++;
+	while (end > at && end[-1] == ' ')
+		end--;
+	*end = '\0';
+	return at;
+}
+
+/* run_row - frames of one line, all of which move the counter that it names. */
+static void run_row(const struct row *row, const char *where, const char *counter)
+{
+	unsigned frames = 0;
+	struct frame f;
+
+	if (row->around == NO_SOCKET)
+		xsk_close(&xsk);
+	cr_assert_eq(steer_set_bypass(&maps, 0, row->around == BYPASS), 0);
+	for_families(family) {
+		for (unsigned kind = 0;; kind++) {
+			enum steer_reason got;
+			const char *to;
+
+			frame_query(&f, family, 0);
+			if (!row->make(&f, kind))
+				break;
+			got = run(f.octets, f.len, 0);
+			to = got == STEER_REDIRECT ? "worker" :
+			     got == STEER_DROP_RESPONSE || got == STEER_DROP_SHORT ? "dropped" : "kernel";
+			cr_assert_str_eq(steer_reason_name(got), counter, "%s, family %d, kind %u: %s",
+					 row->what, family, kind, steer_reason_name(got));
+			cr_assert_eq(strncmp(where, to, strlen(to)), 0, "%s goes to %s", row->what, to);
+			frames++;
+		}
+	}
+	cr_assert_gt(frames, 0);
+	if (row->around == NO_SOCKET)
+		xsk_open(&xsk, &stage, 0);
+	cr_assert_eq(steer_set_bypass(&maps, 0, false), 0);
+}
+
+/* What the page says is so, for each of its lines; and no line is without its frames. */
+Test(steer, table)
+{
+	FILE *page = fopen(STEER_PAGE, "r");
+	bool seen[ROWS] = { false }, counted[STEER_REASONS] = { false };
+	char line[512], copy[512];
+
+	cr_assert(page, "%s", STEER_PAGE);
+	while (fgets(line, sizeof(line), page)) {
+		const char *what, *where, *counter;
+		char third[512];
+		size_t i = 0;
+
+		if (line[0] != '|' || line[1] != ' ' || strstr(line, "what comes"))
+			continue;
+		memcpy(copy, line, sizeof(copy));
+		memcpy(third, line, sizeof(third));
+		what = cell(line, 0);
+		where = cell(copy, 1);
+		counter = cell(third, 2);
+		cr_assert(what && where && counter, "%s", line);
+		while (i < ROWS && strcmp(rows[i].what, what) != 0)
+			i++;
+		cr_assert_lt(i, ROWS, "no frames for the line `%s'", what);
+		cr_assert(!seen[i], "`%s' stands there twice", what);
+		seen[i] = true;
+		run_row(&rows[i], where, counter);
+		for (int r = 0; r < STEER_REASONS; r++)
+			counted[r] = counted[r] || strcmp(counter, steer_reason_name((enum steer_reason)r)) == 0;
+	}
+	fclose(page);
+	for (size_t i = 0; i < ROWS; i++)
+		cr_assert(seen[i], "the page has no line `%s'", rows[i].what);
+	for (int r = 0; r < STEER_REASONS; r++)
+		cr_assert(counted[r], "no line moves %s", steer_reason_name((enum steer_reason)r));
 }
 
 /* receive_dns - what a kernel socket gets within timeout_ms. */
