@@ -282,29 +282,52 @@ static int *map_slot(struct steer_maps *m, const struct map_layout *layout)
 	return (int *)((char *)m + layout->offset);
 }
 
+/* ours_open - the program of ours that is attached there; the caller closes p->fd. */
+static int ours_open(struct attached *p, unsigned ifindex)
+{
+	uint32_t ids[3];
+	int rc = attached_ids(ifindex, ids);
+
+	for (int i = 0; i < 3 && rc == 0; i++) {
+		if (ids[i] == 0)
+			continue;
+		rc = attached_open(p, ids[i], attach_modes[i]);
+		if (rc < 0)
+			return rc;
+		if (attached_is_ours(p))
+			return 0;
+		close(p->fd);
+	}
+	return rc < 0 ? rc : -ENOENT;
+}
+
+int steer_program_open(unsigned ifindex, uint32_t *mode)
+{
+	struct attached p;
+	int rc = ours_open(&p, ifindex);
+
+	if (rc < 0)
+		return rc;
+	*mode = p.mode;
+	return p.fd;
+}
+
+int steer_program_detach(unsigned ifindex, int program, uint32_t mode)
+{
+	LIBBPF_OPTS(bpf_xdp_attach_opts, expected, .old_prog_fd = program);
+
+	return bpf_xdp_detach((int)ifindex, mode | XDP_FLAGS_REPLACE, &expected);
+}
+
 int steer_maps_open(struct steer_maps *m, unsigned ifindex)
 {
-	struct attached p = { .fd = -1 };
-	uint32_t ids[3];
+	struct attached p;
 	int rc;
 
 	maps_clear(m);
-	rc = attached_ids(ifindex, ids);
+	rc = ours_open(&p, ifindex);
 	if (rc < 0)
 		return rc;
-	for (int i = 0; i < 3; i++) {
-		if (ids[i] == 0)
-			continue;
-		rc = attached_open(&p, ids[i], attach_modes[i]);
-		if (rc < 0)
-			return rc;
-		if (attached_is_ours(&p))
-			break;
-		close(p.fd);
-		p.fd = -1;
-	}
-	if (p.fd < 0)
-		return -ENOENT;
 
 	for (size_t i = 0; i < MAP_LAYOUTS && rc == 0; i++) {
 		const struct map_layout *layout = &map_layouts[i];

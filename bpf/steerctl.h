@@ -2,7 +2,7 @@
 /* steerctl.h - user space's side of the steering program: find it on an interface,
  * take its maps, fill and read them.  Returns 0 or -errno (-ENODEV: no such interface).
  * The kernel wants CAP_SYS_ADMIN where a program or map is looked up by id
- * (steer_detach_stale, steer_maps_open) and nothing more than the descriptors for the
+ * (steer_detach_stale, steer_program_open, steer_maps_open) and nothing more than the descriptors for the
  * rest.
  * Any thread, but one at a time per struct.
  */
@@ -34,6 +34,14 @@ const char *steer_object_path(void);
  * gone, which may take some tenths of a second: try again).  A program that takes the place of ours in the
  * meantime is not removed.  Ours is one that is named STEER_PROGRAM. */
 int steer_detach_stale(unsigned ifindex, uint32_t *id);
+
+/* steer_program_open - a descriptor, close-on-exec and the caller's, of the program of ours
+ * that is attached there, and the mode that it is attached with.  -ENOENT when there is none. */
+int steer_program_open(unsigned ifindex, uint32_t *mode);
+
+/* steer_program_detach - take that program off, if it is still the one that is attached
+ * (-EEXIST when another is).  Wants CAP_NET_ADMIN and nothing else. */
+int steer_program_detach(unsigned ifindex, int program, uint32_t mode);
 
 /* steer_maps_open - the maps of the program of ours that is attached there.  -ENOENT
  * when there is none, -EPROTO when its maps are not laid out as in steer.h (another

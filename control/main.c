@@ -25,6 +25,7 @@
 #include "dataplane/answer/db.h"
 #include "dataplane/common/config.h"
 #include "dataplane/common/log.h"
+#include "dataplane/common/rights.h"
 
 #define ERRORS_TEXT 16384 /* octets of a configuration's faults */
 #define ERROR_TEXT 512
@@ -47,6 +48,7 @@ struct control {
 	struct attach *attach;
 	struct server *server;
 	struct reload reload;
+	struct rights rights;
 	uv_signal_t signal[3];
 	int claim;         /* descriptor of the run directory */
 	bool stopping;
@@ -226,6 +228,13 @@ static int start(struct control *c)
 	signal(SIGPIPE, SIG_IGN);
 	raise_files(c);
 	report_files(c);
+	error = rights_find(&c->rights, c->config, c->error, sizeof(c->error));
+	if (!error)
+		error = rights_directory(&c->rights, c->config->run_directory, c->error, sizeof(c->error));
+	if (!error)
+		error = rights_directory(&c->rights, c->config->data_directory, c->error, sizeof(c->error));
+	if (error)
+		return error;
 	c->claim = unix_claim(c->config->run_directory, c->error, sizeof(c->error));
 	if (c->claim < 0)
 		return c->claim;
@@ -237,6 +246,10 @@ static int start(struct control *c)
 		return error;
 	error = threads_open(&c->threads, c->config, &c->loop, c->map, c->serve_slot,
 			     c->error, sizeof(c->error));
+	if (error)
+		return error;
+	/* Ports below 1024 are bound.  No other thread runs yet. */
+	error = rights_drop(&c->rights, c->error, sizeof(c->error));
 	if (error)
 		return error;
 	error = open_managers(c);

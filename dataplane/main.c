@@ -15,13 +15,16 @@
 #include "dataplane/common/attach.h"
 #include "dataplane/common/config.h"
 #include "dataplane/common/log.h"
+#include "dataplane/common/rights.h"
 #include "dataplane/eal.h"
 #include "dataplane/frame.h"
+#include "dataplane/keeper.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"
 
 #define PROGRAM "pollux-dataplane"
 #define ERRORS_LEN 65536 /* octets of complaints about a configuration */
+#define ERROR_LEN 512
 
 static const char usage[] =
 	"usage: " PROGRAM " --config FILE\n"
@@ -37,6 +40,9 @@ struct run {
 	size_t open_cnt;         /* port_open was tried */
 	struct workers *workers;
 	struct attach_client attach;
+	struct rights rights;
+	bool dropped;            /* they are given up */
+	struct keeper keeper;
 	int signals;
 };
 
@@ -128,6 +134,60 @@ static int open_ports(struct run *r)
 	return rc;
 }
 
+/* Who will take the steering programs off.  Without it they would stay, and pass all to the
+ * kernel. */
+static void tell_keeper(struct run *r, const struct port *p)
+{
+	uint32_t mode;
+	int program = steer_program_open(p->ifindex, &mode);
+	int rc = program < 0 ? program : keeper_add(&r->keeper, p->ifindex, mode, program);
+
+	if (program >= 0)
+		close(program);
+	if (rc != 0)
+		log_warn("interface %s: its steering program will stay when we end: %s", p->name,
+			 strerror(-rc));
+}
+
+/* Everything that needs rights is open: none is needed from here on. */
+static int drop_rights(struct run *r)
+{
+	char error[ERROR_LEN];
+
+	for (size_t i = 0; i < r->port_cnt; i++) {
+		const struct port *p = &r->port[i];
+
+		if (p->ifindex != 0)
+			tell_keeper(r, p);
+		/* Its clients are those of the user's group. */
+		if (p->config->kind == PORT_MEMIF && r->rights.user &&
+		    lchown(p->name, r->rights.uid, r->rights.gid) != 0)
+			log_warn("memif %s: cannot be given to user %s: %s", p->name, r->rights.user,
+				 strerror(errno));
+	}
+	if (rights_drop(&r->rights, error, sizeof(error)) != 0) {
+		log_error("%s", error);
+		return -EPERM;
+	}
+	r->dropped = true;
+	return 0;
+}
+
+static void close_ports(struct run *r)
+{
+	for (size_t i = 0; i < r->open_cnt; i++) {
+		struct port *p = &r->port[i];
+		int rc;
+
+		port_close(p);
+		rc = r->dropped && p->ifindex != 0 ? keeper_detach(&r->keeper, p->ifindex) : 0;
+		if (rc != 0)
+			log_warn("interface %s: its steering program stays, and passes all to the kernel: %s",
+				 p->name, strerror(-rc));
+	}
+	keeper_stop(&r->keeper);
+}
+
 /* Until a signal or the end of the pcaps. */
 static void serve(struct run *r)
 {
@@ -156,10 +216,27 @@ static void serve(struct run *r)
 	}
 }
 
+/* Makes the process that keeps a right, before there are threads. */
+static int start_keeper(struct run *r)
+{
+	char error[ERROR_LEN];
+	int rc = rights_find(&r->rights, r->config, error, sizeof(error));
+
+	if (rc != 0) {
+		log_error("%s", error);
+		return rc;
+	}
+	rc = keeper_start(&r->keeper, &r->rights);
+	if (rc != 0)
+		log_error("cannot make a process: %s", strerror(-rc));
+	return rc;
+}
+
 static int run(struct run *r, const char *path)
 {
 	int rc = 1;
 
+	r->keeper.sock = -1;
 	r->config = load(path);
 	if (!r->config)
 		return 1;
@@ -168,7 +245,7 @@ static int run(struct run *r, const char *path)
 		log_error("signalfd: %s", strerror(errno));
 	if (r->signals < 0 || fill_addresses(r) != 0 || check_ports(r) != 0)
 		goto out;
-	if (open_ports(r) != 0)
+	if (start_keeper(r) != 0 || open_ports(r) != 0 || drop_rights(r) != 0)
 		goto out;
 	r->workers = workers_create(r->config, r->port, r->port_cnt);
 	if (!r->workers)
@@ -184,8 +261,7 @@ static int run(struct run *r, const char *path)
 	workers_stop(r->workers);
 	attach_client_close(&r->attach);
 out:
-	for (size_t i = 0; i < r->open_cnt; i++)
-		port_close(&r->port[i]);
+	close_ports(r);
 	if (r->workers)
 		workers_free(r->workers);
 	if (r->open_cnt > 0)
