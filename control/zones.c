@@ -60,6 +60,7 @@ struct zones {
 	char store_error[ZONES_TEXT];
 	bool storing;           /* a transaction of the store is open */
 	bool base_due;          /* some entry has it */
+	bool rehash_due;        /* names of some zone may have hashes of another NSEC3 chain */
 	bool base_open;         /* one is being written: */
 	struct store_base base;
 	uint8_t base_at[NAME_MAX_LEN]; /* the last name that is in it */
@@ -1263,23 +1264,28 @@ static void writer(void *arg)
 	uv_mutex_lock(&z->mutex);
 	while (!z->stop) {
 		struct job *j = queue_pop(&z->todo);
+		bool pieces = z->base_due || z->rehash_due;
 
-		if (!j && z->base_due && !rested) {
-			/* The next job of a row need not wait for a piece of a base. */
+		if (!j && pieces && !rested) {
+			/* The next job of a row need not wait for a piece of a base, or of hashes. */
 			rested = true;
 			uv_cond_timedwait(&z->wake, &z->mutex, BASE_REST_NS);
 			continue;
 		}
 		rested = !j;
-		if (!j && z->retired > 0 && !z->base_due)
+		if (!j && z->retired > 0 && !pieces)
 			uv_cond_timedwait(&z->wake, &z->mutex, RECLAIM_PERIOD_NS);
-		else if (!j && !z->base_due)
+		else if (!j && !pieces)
 			uv_cond_wait(&z->wake, &z->mutex);
 		uv_mutex_unlock(&z->mutex);
 		if (j)
 			j->error = do_job(z, j);
-		if (z->base_due && (!j || ++jobs % BASE_TURN == 0))
+		bool turn = !j || ++jobs % BASE_TURN == 0;
+
+		if (z->base_due && turn)
 			base_step(z);
+		/* A job may have changed a zone's NSEC3 chain. */
+		z->rehash_due = turn ? db_rehash(z->db) : true;
 		reclaim(z);
 		uv_mutex_lock(&z->mutex);
 		if (j) {

@@ -87,6 +87,7 @@ void db_destroy(struct db *db)
 	}
 	ref_list_free(&db->zones);
 	free(db->held);
+	ref_list_free(&db->stale);
 	pthread_mutex_destroy(&db->slots);
 	munmap(db->status, sizeof(*db->status));
 	close(db->status_fd);

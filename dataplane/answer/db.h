@@ -116,6 +116,12 @@ int txn_prepare(struct txn *t);
 int txn_commit(struct txn *t, uint64_t *version);
 void txn_abort(struct txn *t);
 
+/* db_rehash - after a zone has gone over to another NSEC3 chain, make its names anew with their
+ * hashes in that.  Answers are right before, at the price of more SHA-1 for each negative one.
+ * Does a bounded piece of it, as a transaction of its own that changes no record; none may be
+ * open.  Returns true while there may be more to do; false also when there was no memory for it. */
+bool db_rehash(struct db *db);
+
 /* db_reclaim - free what no reader can reach any more; call now and then, and
  * after commits.  Does a bounded piece of work; returns true while more is
  * ready to be freed at once. */

@@ -378,8 +378,7 @@ static int settle(struct change *c, struct snapshot *content)
 			content->records += (uint64_t)node_records(n);
 		}
 		content->names += (is != 0) - (was != 0);
-		if (t->chain_same)
-			err = stage_denial(t, c->apex, content, was, is);
+		err = stage_denial(t, c->apex, was, is);
 		if (!err && was && is)
 			err = stage_retire(&t->stage, was);
 		if (!err)
@@ -439,109 +438,162 @@ static int change_all(struct change *c, const struct rrset_change *ch, size_t cn
 	return err;
 }
 
-/* May another NSEC3 chain be the one to serve now?  The one that is served stays while the
- * apex's NSEC3PARAMs do. */
-static bool chain_may_change(struct change *c, const struct snapshot *old)
-{
-	const struct node *was = arena_at(c->t->db->base, old->apex), *is = staged(c, c->apex->wire);
-	const struct rrset *a = node_rrset(was, TYPE_NSEC3PARAM), *b = is ? node_rrset(is, TYPE_NSEC3PARAM) : NULL;
-
-	if (!a != !b || (a && (a->len != b->len ||
-			       memcmp(rrset_block(was, a), rrset_block(is, b), a->len) != 0)))
-		return true;
-	for (size_t i = 0; b && !old->chain && i < c->touched_cnt; i++) {
-		ref r = c->touched[i].is ? c->touched[i].is : c->touched[i].was;
-
-		if (r && ((const struct node *)at(c->t->db, r))->flags & NODE_PROOF)
-			return true;
-	}
-	return false;
-}
-
-/* Choose the chain anew.  If it is another one, every name has other hashes. */
-static int choose_chain(struct change *c, const struct snapshot *old, struct snapshot *content)
-{
-	const uint8_t *base = c->t->db->base;
-	struct nsec3_param param;
-	struct tree_iter it;
-	struct records rs;
-	int err = 0;
-
-	records_init(&rs);
-	for (ref r = tree_first(&it, base, c->tree); !err && r; r = tree_next(&it)) {
-		const struct node *n = arena_at(base, r);
-
-		if (n->flags & (NODE_APEX | NODE_PROOF))
-			err = keep_records(c, &rs, n, NULL, 0);
-	}
-	if (!err)
-		err = stage_chain(c->t, old, nsec3_choose(&param, &rs, c->t->db->nsec3_max) ? &param.chain : NULL,
-				  content);
-	records_free(&rs);
-	if (err || c->t->chain_same)
-		return err;
-	err = stage_again(c, c->apex->wire);
-	return err ? err : stage_below(c, c->apex->wire);
-}
-
-/* The denial tree for another chain. */
-static int rebuild_denial(struct change *c, const struct snapshot *old, struct snapshot *content)
+/* Make the denial trees from all names. */
+static int rebuild_denial(struct change *c)
 {
 	struct ref_list all = { 0 };
 	struct tree_iter it;
-	int err = tree_retire(&c->t->stage, old->denial);
+	int err = 0;
 
 	for (ref r = tree_first(&it, c->t->db->base, c->tree); !err && r; r = tree_next(&it))
 		err = list_add(&all, r);
 	if (!err)
-		err = stage_denial_all(c->t, c->apex, content, all.ref, all.cnt);
+		err = stage_denial_all(c->t, c->apex, all.ref, all.cnt);
 	ref_list_free(&all);
+	return err;
+}
+
+static int change_open(struct change *c, struct zone_op *op, struct txn *t, const struct name *apex)
+{
+	struct db *db = t->db;
+
+	*op = (struct zone_op){ .zone = zone_find(db, apex->wire, apex->len) };
+	if (!op->zone)
+		return -ENOENT;
+	if (op_touches(t, apex))
+		return -EALREADY;
+	op->old = atomic_load_explicit(&((struct zone *)at(db, op->zone))->snapshot,
+				       memory_order_relaxed);
+
+	const struct snapshot *old = at(db, op->old);
+
+	*c = (struct change){ .t = t, .apex = apex, .zone = op->zone, .tree = old->tree, .ordered = true };
+	c->finger = (struct tree_finger){ .stage = &t->stage, .root = &c->tree };
+	records_init(&c->rs);
+	stage_chains(t, old);
+	return 0;
+}
+
+/* The new snapshot, if all is well so far; frees what c holds. */
+static int change_close(struct change *c, struct zone_op *op, int err)
+{
+	struct txn *t = c->t;
+	const struct snapshot *old = at(t->db, op->old);
+	struct snapshot content = *old;
+
+	if (!err)
+		err = settle(c, &content);
+	const struct node *n = staged(c, c->apex->wire);
+
+	if (!err && (t->rebuild || (n && stage_lost_chain(t, n))))
+		err = rebuild_denial(c);
+	if (!err) {
+		const struct rrset *soa = n ? node_rrset(n, TYPE_SOA) : NULL;
+
+		if (soa) { /* its last 20 octets are its numbers */
+			content.serial = wire_read32(rrset_block(n, soa) + soa->len - 20);
+			content.tree = c->tree;
+			content.apex = ref_to(t->db, n);
+			err = stage_served(t, old, &content);
+			if (!err)
+				err = stage_snapshot(t, op, &content);
+		} else {
+			err = -EINVAL;
+		}
+	}
+	records_free(&c->rs);
+	free(c->touched);
 	return err;
 }
 
 int txn_change(struct txn *t, const struct name *apex, const struct rrset_change *ch, size_t cnt,
 	       change_check check, void *arg)
 {
-	struct db *db = t->db;
-	struct zone_op op = { .zone = zone_find(db, apex->wire, apex->len) };
+	struct zone_op op;
+	struct change c;
+	int err = change_open(&c, &op, t, apex);
 
-	if (!op.zone)
-		return -ENOENT;
-	if (op_touches(t, apex))
-		return -EALREADY;
-	op.old = atomic_load_explicit(&((struct zone *)at(db, op.zone))->snapshot,
-				      memory_order_relaxed);
+	return err ? err : change_close(&c, &op, change_all(&c, ch, cnt, check, arg));
+}
 
-	const struct snapshot *old = at(db, op.old);
-	struct snapshot content = *old;
-	struct change c = { .t = t, .apex = apex, .zone = op.zone, .tree = old->tree, .ordered = true };
+#define REHASH_LOOK 8192 /* names looked at by one db_rehash, */
+#define REHASH_STEP 256  /* and of them made anew */
 
-	t->chain = old->chain ? at(db, old->chain) : NULL;
-	t->chain_same = true;
-	c.finger = (struct tree_finger){ .stage = &t->stage, .root = &c.tree };
-	records_init(&c.rs);
-	int err = change_all(&c, ch, cnt, check, arg);
+/* Has a node that stands the hashes of the chain that is served? */
+static bool hashes_current(const struct txn *t, const struct node *n)
+{
+	bool hashed = n->flags & NODE_HASHED;
 
-	if (!err && chain_may_change(&c, old))
-		err = choose_chain(&c, old, &content);
-	if (!err)
-		err = settle(&c, &content);
-	if (!err && !t->chain_same)
-		err = rebuild_denial(&c, old, &content);
-	if (!err) {
-		const struct node *n = staged(&c, apex->wire);
-		const struct rrset *soa = n ? node_rrset(n, TYPE_SOA) : NULL;
+	return hashed == (t->chain && !(n->flags & (NODE_BELOW | NODE_HIDDEN))) &&
+	       (!hashed || node_hash_chain(n) == t->chain_id);
+}
 
-		if (soa) { /* its last 20 octets are its numbers */
-			content.serial = wire_read32(rrset_block(n, soa) + soa->len - 20);
-			content.tree = c.tree;
-			content.apex = ref_to(db, n);
-			err = stage_snapshot(t, &op, &content);
-		} else {
-			err = -EINVAL;
+/* Make some of the names from `from` on anew for the chain that is served; `from` becomes the
+ * one to go on with. */
+static int rehash_some(struct change *c, struct name *from)
+{
+	const uint8_t *base = c->t->db->base;
+	unsigned looked = 0, made = 0;
+	struct tree_iter it;
+	int err = 0;
+
+	while (!err) { /* staging changes the tree: the next name is looked for anew */
+		ref r = tree_seek(&it, base, c->tree, from->wire);
+		const struct node *n = r ? at(c->t->db, r) : NULL;
+
+		for (; n && hashes_current(c->t, n) && looked < REHASH_LOOK; looked++)
+			n = (r = tree_next(&it)) ? at(c->t->db, r) : NULL;
+		if (!n) {
+			c->t->rehashed = true;
+			return 0;
 		}
+		name_from_wire(from, n->name, NAME_MAX_LEN);
+		if (looked == REHASH_LOOK || made++ == REHASH_STEP)
+			return 0;
+		err = stage_again(c, from->wire);
 	}
-	records_free(&c.rs);
-	free(c.touched);
 	return err;
+}
+
+static int rehash_step(struct db *db, ref zone)
+{
+	struct txn *t = db_begin(db);
+	struct zone_op op;
+	struct change c;
+	struct name apex;
+	uint64_t version;
+	int err;
+
+	zone_apex(db, zone, &apex);
+	if (db->rehash_zone != zone)
+		db->rehash_from = apex;
+	db->rehash_zone = zone;
+	err = change_open(&c, &op, t, &apex);
+	if (!err) {
+		t->rehash = true;
+		err = change_close(&c, &op, rehash_some(&c, &db->rehash_from));
+	}
+	if (err)
+		txn_abort(t);
+	else
+		err = txn_commit(t, &version);
+	if (err)
+		db->rehash_zone = 0;
+	return err;
+}
+
+bool db_rehash(struct db *db)
+{
+	while (db->stale.cnt) {
+		ref zone = db->stale.ref[db->stale.cnt - 1];
+		const struct zone *z = at(db, zone);
+
+		/* It may be gone, or another may have its place in memory. */
+		if (list_has(&db->zones, zone) &&
+		    ((struct snapshot *)at(db, atomic_load_explicit(&z->snapshot, memory_order_relaxed)))->stale)
+			return rehash_step(db, zone) == 0;
+		db->stale.cnt--;
+		db->rehash_zone = 0;
+	}
+	return false;
 }

@@ -107,7 +107,8 @@ static int prepare(struct txn *t, bool *kept, struct batch *b)
 		labels += ((struct zone *)at(db, t->op[i].zone))->labels;
 	}
 	/* Room in private lists for what must not fail later. */
-	if (ref_list_reserve(&db->zones, fresh) || ref_list_reserve(&b->teardown, 2 * drops) ||
+	if (ref_list_reserve(&db->zones, fresh) || ref_list_reserve(&db->stale, t->op_cnt) ||
+	    ref_list_reserve(&b->teardown, 2 * drops) ||
 	    ref_list_reserve(&b->unlink, labels + t->removed.cnt) ||
 	    ref_list_reserve(&b->zones, t->op_cnt))
 		return -ENOMEM;
@@ -225,6 +226,8 @@ static void publish_zones(struct txn *t, struct batch *b)
 			b->teardown.ref[b->teardown.cnt++] = op->zone;
 			b->teardown.ref[b->teardown.cnt++] = ((struct snapshot *)at(db, op->old))->tree;
 		}
+		if (((struct snapshot *)at(db, op->snapshot))->stale && !list_has(&db->stale, op->zone))
+			db->stale.ref[db->stale.cnt++] = op->zone;
 		replay_point("commit: snapshot");
 		atomic_store_explicit(&z->snapshot, op->snapshot, memory_order_release); /* S */
 	}

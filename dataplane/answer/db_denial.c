@@ -1,113 +1,383 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* db_denial.c - denial trees (denial.h) in transactions. */
+/* db_denial.c - denial trees (denial.h) in transactions.
+ *
+ * Of a zone's NSEC records and of each of its NSEC3 chains a tree is kept, whether it is
+ * served or not, and how many gaps it has.  So it costs nothing to go over to another that is
+ * complete. */
 #include "db_private.h"
+#include "denial.h"
 #include "denial_key.h"
 #include "rrtype.h"
+#include "wire.h"
 
-/* Does the node belong into the tree of a zone that serves this chain (NULL: NSEC)? */
-static bool belongs(const struct node *n, const struct nsec3_chain *c)
+/* ---- nodes ---- */
+
+static const struct rrset *proof_of(const struct node *n, bool nsec3)
 {
-	const struct rrset *s;
-
-	if (n->flags & NODE_BELOW)
-		return false;
-	if (!c)
-		return node_rrset(n, TYPE_NSEC) != NULL;
-	s = n->flags & NODE_PROOF ? node_rrset(n, TYPE_NSEC3) : NULL;
-	return s && nsec3_same_chain(c, rrset_block(n, s) + node_owner_len(n) + RR_FIXED);
+	if (n->flags & NODE_BELOW || (nsec3 && !(n->flags & NODE_PROOF)))
+		return NULL;
+	return node_rrset(n, nsec3 ? TYPE_NSEC3 : TYPE_NSEC);
 }
 
-static uint64_t key_of(const struct node *n, const struct nsec3_chain *c, unsigned apex_labels)
+static const uint8_t *proof_rdata(const struct node *n, bool nsec3)
 {
-	return c ? denial_hash_key(node_proof_hash(n)) : denial_name_key(n->name, n->labels - apex_labels);
+	return rrset_block(n, proof_of(n, nsec3)) + node_owner_len(n) + RR_FIXED;
 }
 
-int stage_chain(struct txn *t, const struct snapshot *old, const struct nsec3_chain *c,
-		struct snapshot *content)
+static uint64_t key_of(const struct node *n, bool nsec3, unsigned apex_labels)
 {
-	const struct nsec3_chain *standing = old && old->chain ? at(t->db, old->chain) : NULL;
-	int err = 0;
-
-	t->chain_same = standing && c ? nsec3_chain_size(c) == nsec3_chain_size(standing) &&
-					memcmp(c, standing, nsec3_chain_size(c)) == 0
-				      : standing == c; /* both NULL */
-	content->chain = t->chain_same && old ? old->chain : 0;
-	if (!t->chain_same) {
-		if (standing)
-			err = stage_retire(&t->stage, old->chain);
-		if (!err && c)
-			err = stage_alloc(&t->stage, nsec3_chain_size(c), &content->chain);
-		if (!err && c)
-			memcpy(at(t->db, content->chain), c, nsec3_chain_size(c));
-	}
-	t->chain = !err && content->chain ? at(t->db, content->chain) : NULL;
-	return err;
+	return nsec3 ? denial_hash_key(node_proof_hash(n)) : denial_name_key(n->name, n->labels - apex_labels);
 }
 
-void stage_hashes(const struct txn *t, struct node_source *src, const struct node *standing,
-		  uint8_t *hash)
+/* Is b the next owner that a names? */
+static bool leads_to(const struct node *a, const struct node *b, bool nsec3)
 {
-	uint8_t wildcard[2 + NAME_MAX_LEN] = { 1, '*' };
-	size_t len;
+	const uint8_t *rdata = proof_rdata(a, nsec3);
+	struct name next;
 
-	if (!t->chain || src->flags & (NODE_BELOW | NODE_HIDDEN))
-		return;
-	src->flags |= NODE_HASHED;
-	src->hash = hash;
-	if (standing && t->chain_same && standing->flags & NODE_HASHED) {
-		memcpy(hash, node_own_hash(standing), 2 * NODE_HASH);
-		return;
-	}
-	len = name_wire_len(src->owner);
-	nsec3_hash(t->chain, src->owner, len, hash);
-	memcpy(wildcard + 2, src->owner, len);
-	nsec3_hash(t->chain, wildcard, 2 + len, hash + NODE_HASH);
+	if (!nsec3)
+		return name_from_wire(&next, rdata, NAME_MAX_LEN) && next.len == b->name_len &&
+		       memcmp(next.wire, b->name, next.len) == 0;
+	rdata += 5 + rdata[4]; /* behind the salt (RFC 5155 section 3.2) */
+	return rdata[0] == NSEC3_HASH && memcmp(rdata + 1, node_proof_hash(b), NSEC3_HASH) == 0;
 }
 
-int stage_denial_all(struct txn *t, const struct name *apex, struct snapshot *content,
-		     const ref *node, size_t cnt)
+/* ---- chains ---- */
+
+static bool is_nsec3(unsigned i)
 {
-	const struct db *db = t->db;
-	size_t owners = 0;
-	int err;
+	return i > 0;
+}
 
-	content->denial = 0;
-	for (size_t i = 0; i < cnt; i++)
-		owners += belongs(at(db, node[i]), t->chain);
-	if (!owners)
-		return 0;
+void stage_chains(struct txn *t, const struct snapshot *old)
+{
+	if (old && old->chains)
+		t->chains = *(const struct denial_chains *)at(t->db, old->chains);
+	else
+		t->chains = (struct denial_chains){ 0 };
+	t->rebuild = t->rehash = t->rehashed = false;
+	t->chain = old && old->chain ? at(t->db, old->chain) : NULL;
+	t->chain_id = old ? old->chain_id : 0;
+}
 
-	ref *owner = malloc(owners * sizeof(*owner));
-	uint64_t *key = malloc(owners * sizeof(*key));
+/* The place of the chain with these parameters; *i stays what it is if it has none. */
+static bool chain_find(const struct txn *t, const uint8_t *rdata, unsigned *i)
+{
+	for (unsigned k = 1; k < DENIAL_CHAINS; k++) {
+		ref param = t->chains.c[k].param;
 
-	err = owner && key ? 0 : -ENOMEM;
-	for (size_t i = 0, k = 0; !err && i < cnt; i++) {
-		const struct node *n = at(db, node[i]);
-
-		if (belongs(n, t->chain)) {
-			owner[k] = node[i];
-			key[k++] = key_of(n, t->chain, apex->labels);
+		if (param && nsec3_same_chain(at(t->db, param), rdata)) {
+			*i = k;
+			return true;
 		}
 	}
+	return false;
+}
+
+/* Make a place for it, if there is one; *i is 0 if not. */
+static int chain_add(struct txn *t, const uint8_t *rdata, unsigned *i)
+{
+	struct nsec3_param p;
+	unsigned k = 1;
+
+	*i = 0;
+	if (chain_find(t, rdata, i) || !nsec3_param_read(&p, rdata))
+		return 0;
+	while (k < DENIAL_CHAINS && t->chains.c[k].param)
+		k++;
+	if (k == DENIAL_CHAINS) {
+		t->chains.more = 1;
+		return 0;
+	}
+	struct denial_chain *c = &t->chains.c[k];
+	int err = stage_alloc(&t->stage, nsec3_chain_size(&p.chain), &c->param);
+
+	if (err)
+		return err;
+	memcpy(at(t->db, c->param), &p.chain, nsec3_chain_size(&p.chain));
+	c->id = ++t->chains.last_id;
+	*i = k;
+	return 0;
+}
+
+/* A chain without records gives its place up. */
+static int chain_drop(struct txn *t, unsigned i)
+{
+	struct denial_chain *c = &t->chains.c[i];
+	int err = c->param ? stage_retire(&t->stage, c->param) : 0;
+
 	if (!err)
-		err = tree_build_keyed(&t->stage, &content->denial, key, owner, owners);
-	free(owner);
-	free(key);
+		*c = (struct denial_chain){ 0 };
+	t->rebuild |= t->chains.more != 0; /* others may take it */
 	return err;
 }
 
-int stage_denial(struct txn *t, const struct name *apex, struct snapshot *content, ref was,
-		 ref is)
+int stage_chain(struct txn *t, const struct nsec3_chain *c)
 {
-	const struct node *n = is ? at(t->db, is) : NULL;
+	uint8_t rdata[5 + NSEC3_SALT_MAX] = { NSEC3_SHA1 };
+	unsigned i = 0;
+	int err = 0;
 
-	if (n && belongs(n, t->chain))
-		return tree_put_keyed(&t->stage, &content->denial, key_of(n, t->chain, apex->labels), is);
-	n = was ? at(t->db, was) : NULL;
-	if (n && belongs(n, t->chain))
-		return tree_remove_keyed(&t->stage, &content->denial,
-					 key_of(n, t->chain, apex->labels), n->name);
+	if (c) {
+		wire_write16(rdata + 2, c->iterations);
+		rdata[4] = c->salt_len;
+		memcpy(rdata + 5, c->salt, c->salt_len);
+		err = chain_add(t, rdata, &i);
+	}
+	t->chain = i ? at(t->db, t->chains.c[i].param) : NULL;
+	t->chain_id = t->chains.c[i].id;
+	return err;
+}
+
+/* ---- hashes of nodes ---- */
+
+bool stage_hashes(const struct txn *t, struct node_source *src, const struct node *standing,
+		  uint8_t *hashes)
+{
+	uint8_t wildcard[2 + NAME_MAX_LEN] = { 1, '*' };
+	size_t len = name_wire_len(src->owner);
+	bool want = t->chain && !(src->flags & (NODE_BELOW | NODE_HIDDEN));
+
+	src->flags &= (uint16_t)~NODE_HASHED;
+	src->hashes = hashes;
+	if (standing) {
+		bool has = standing->flags & NODE_HASHED;
+
+		if (has) {
+			src->flags |= NODE_HASHED;
+			memcpy(hashes, node_own_hash(standing), NODE_HASHES);
+		}
+		return has == want && (!has || node_hash_chain(standing) == t->chain_id);
+	}
+	if (!want)
+		return true;
+	src->flags |= NODE_HASHED;
+	nsec3_hash(t->chain, src->owner, len, hashes);
+	memcpy(wildcard + 2, src->owner, len);
+	nsec3_hash(t->chain, wildcard, 2 + len, hashes + NODE_HASH);
+	memcpy(hashes + 2 * NODE_HASH, &t->chain_id, sizeof(t->chain_id));
+	return true;
+}
+
+/* ---- trees ---- */
+
+static uint32_t gap(const struct node *a, const struct node *b, bool nsec3)
+{
+	return !leads_to(a, b, nsec3);
+}
+
+/* The nodes before and behind n's place in a circle of which n is no part; false if it is empty. */
+static bool neighbours(const struct txn *t, const struct denial_chain *c, const struct node *n,
+		       uint64_t key, const struct node **before, const struct node **behind)
+{
+	const uint8_t *base = t->db->base;
+	struct tree_iter it;
+	ref a, b;
+
+	tree_around(base, c->tree, key, n->name, &a, &b);
+	if (!a && !b)
+		return false;
+	if (!a)
+		a = tree_last(base, c->tree);
+	if (!b)
+		b = tree_first(&it, base, c->tree);
+	*before = at(t->db, a);
+	*behind = at(t->db, b);
+	return true;
+}
+
+/* n comes into chain i, goes from it (is 0), or is replaced by another node of its name. */
+static int move(struct txn *t, unsigned apex_labels, unsigned i, const struct node *was,
+		const struct node *is)
+{
+	const struct node *n = is ? is : was, *before, *behind;
+	struct denial_chain *c = &t->chains.c[i];
+	bool nsec3 = is_nsec3(i);
+	uint64_t key = key_of(n, nsec3, apex_labels);
+
+	if (neighbours(t, c, n, key, &before, &behind)) {
+		c->gaps -= was ? gap(was, behind, nsec3) + (is ? 0 : gap(before, was, nsec3)) :
+				 gap(before, behind, nsec3);
+		c->gaps += is ? gap(is, behind, nsec3) + (was ? 0 : gap(before, is, nsec3)) :
+				gap(before, behind, nsec3);
+	} else {
+		c->gaps = is ? gap(is, is, nsec3) : 0;
+	}
+	if (is)
+		return tree_put_keyed(&t->stage, &c->tree, key, ref_to(t->db, is));
+	int err = tree_remove_keyed(&t->stage, &c->tree, key, was->name);
+
+	return err || c->tree ? err : chain_drop(t, i);
+}
+
+int stage_denial(struct txn *t, const struct name *apex, ref was, ref is)
+{
+	const struct node *a = was ? at(t->db, was) : NULL, *b = is ? at(t->db, is) : NULL;
+	int err = 0;
+
+	for (int nsec3 = 0; !err && nsec3 < 2; nsec3++) {
+		const struct node *from = a && proof_of(a, nsec3) ? a : NULL;
+		const struct node *to = b && proof_of(b, nsec3) ? b : NULL;
+		unsigned i = 0, k = 0;
+
+		if (from && nsec3 && !chain_find(t, proof_rdata(from, true), &i))
+			from = NULL; /* there was no place for it */
+		if (to && nsec3) {
+			err = chain_add(t, proof_rdata(to, true), &k);
+			if (!k)
+				to = NULL;
+		}
+		if (from && to && i == k) {
+			err = move(t, apex->labels, i, from, to);
+		} else {
+			if (!err && to)
+				err = move(t, apex->labels, k, NULL, to);
+			if (!err && from)
+				err = move(t, apex->labels, i, from, NULL);
+		}
+	}
+	return err;
+}
+
+/* Places for the chains of the apex's NSEC3PARAMs before any others. */
+static int chain_add_listed(struct txn *t, const struct node *apex)
+{
+	const struct rrset *s = node_rrset(apex, TYPE_NSEC3PARAM);
+	const uint8_t *rr = s ? rrset_block(apex, s) + node_owner_len(apex) : NULL;
+	unsigned i;
+	int err = 0;
+
+	for (unsigned k = 0; !err && s && k < s->rr_cnt; k++) {
+		err = chain_add(t, rr + RR_FIXED, &i);
+		rr += RR_FIXED + wire_read16(rr + 8) + node_owner_len(apex);
+	}
+	return err;
+}
+
+int stage_denial_all(struct txn *t, const struct name *apex, const ref *node, size_t cnt)
+{
+	struct denial_chains *chains = &t->chains;
+	ref *owner = malloc((cnt + 1) * sizeof(*owner));
+	uint64_t *key = malloc((cnt + 1) * sizeof(*key));
+	uint8_t *place = malloc(cnt + 1); /* of a node's NSEC3, 0: none */
+	int err = owner && key && place ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; !err && i < DENIAL_CHAINS; i++) {
+		err = tree_retire(&t->stage, chains->c[i].tree);
+		chains->c[i].tree = chains->c[i].gaps = 0;
+	}
+	/* A chain that is hashed for keeps its place; others may be without records now. */
+	for (unsigned i = 1; !err && i < DENIAL_CHAINS; i++)
+		if (chains->c[i].param && chains->c[i].id != t->chain_id)
+			err = chain_drop(t, i);
+	chains->more = 0;
+	if (!err)
+		err = chain_add_listed(t, at(t->db, node[0]));
+	for (size_t i = 0; !err && i < cnt; i++) {
+		const struct node *n = at(t->db, node[i]);
+		unsigned k = 0;
+
+		if (proof_of(n, true))
+			err = chain_add(t, proof_rdata(n, true), &k);
+		place[i] = (uint8_t)k;
+	}
+	for (unsigned k = 0; !err && k < DENIAL_CHAINS; k++) {
+		struct denial_chain *c = &chains->c[k];
+		size_t owners = 0;
+
+		for (size_t i = 0; i < cnt; i++) {
+			const struct node *n = at(t->db, node[i]);
+
+			if (is_nsec3(k) ? place[i] != k : !proof_of(n, false))
+				continue;
+			key[owners] = key_of(n, is_nsec3(k), apex->labels);
+			owner[owners++] = node[i];
+		}
+		for (size_t i = 0; i < owners; i++)
+			c->gaps += gap(at(t->db, owner[i]), at(t->db, owner[(i + 1) % owners]), is_nsec3(k));
+		if (owners)
+			err = tree_build_keyed(&t->stage, &c->tree, key, owner, owners);
+		else if (is_nsec3(k) && c->param)
+			err = chain_drop(t, k);
+	}
+	t->rebuild = false;
+	free(owner);
+	free(key);
+	free(place);
+	return err;
+}
+
+/* ---- which is served ---- */
+
+/* The chain of the first of the apex's NSEC3PARAMs with flags 0 (RFC 5155 section 4.1.2) that has records,
+ * without gaps if so asked; 0 if there is none. */
+static unsigned listed_chain(const struct txn *t, const struct node *apex, bool whole)
+{
+	const struct rrset *s = node_rrset(apex, TYPE_NSEC3PARAM);
+	const uint8_t *rr = s ? rrset_block(apex, s) + node_owner_len(apex) : NULL;
+
+	for (unsigned k = 0; s && k < s->rr_cnt; k++) {
+		const uint8_t *rdata = rr + RR_FIXED;
+		unsigned i = 0;
+
+		if (rdata[1] == 0 && wire_read16(rdata + 2) <= t->db->nsec3_max &&
+		    chain_find(t, rdata, &i) && t->chains.c[i].tree && !(whole && t->chains.c[i].gaps))
+			return i;
+		rr += RR_FIXED + wire_read16(rr + 8) + node_owner_len(apex);
+	}
 	return 0;
+}
+
+bool stage_lost_chain(const struct txn *t, const struct node *apex)
+{
+	const struct rrset *s = t->chains.more ? node_rrset(apex, TYPE_NSEC3PARAM) : NULL;
+	const uint8_t *rr = s ? rrset_block(apex, s) + node_owner_len(apex) : NULL;
+	unsigned i;
+
+	for (unsigned k = 0; s && k < s->rr_cnt; k++) {
+		if (!chain_find(t, rr + RR_FIXED, &i))
+			return true;
+		rr += RR_FIXED + wire_read16(rr + 8) + node_owner_len(apex);
+	}
+	return false;
+}
+
+int stage_served(struct txn *t, const struct snapshot *old, struct snapshot *content)
+{
+	const struct node *apex = at(t->db, content->apex);
+	const struct denial_chain *nsec = &t->chains.c[0];
+	unsigned i = listed_chain(t, apex, true);
+	bool any;
+
+	if (!i && (!nsec->tree || nsec->gaps))
+		i = listed_chain(t, apex, false);
+	content->denial = t->chains.c[i].tree;
+	content->chain = t->chains.c[i].param;
+	content->chain_id = t->chains.c[i].id;
+	/* Nodes that stand or have been staged were hashed for another chain, or for none. */
+	content->stale = (old && old->stale) || (old && old->chain_id != content->chain_id) ||
+			 t->chain_id != content->chain_id;
+	if (t->rehashed && t->chain_id == content->chain_id)
+		content->stale = false;
+	else if (old && old->chain_id != content->chain_id)
+		t->db->rehash_zone = 0; /* from the first name again */
+
+	any = content->stale; /* as long as nodes name an id, none is given twice */
+	for (unsigned k = 0; k < DENIAL_CHAINS; k++)
+		any |= t->chains.c[k].tree || t->chains.c[k].param;
+	const struct denial_chains *was = old && old->chains ? at(t->db, old->chains) : NULL;
+
+	content->chains = was ? old->chains : 0;
+	if (was && any && memcmp(was, &t->chains, sizeof(*was)) == 0)
+		return 0;
+	int err = was ? stage_retire(&t->stage, old->chains) : 0;
+
+	content->chains = 0;
+	if (!err && any)
+		err = stage_alloc(&t->stage, sizeof(t->chains), &content->chains);
+	if (!err && any)
+		memcpy(at(t->db, content->chains), &t->chains, sizeof(t->chains));
+	return err;
 }
 
 static int cmp_hash(const struct node *n, const void *hash)
@@ -117,17 +387,34 @@ static int cmp_hash(const struct node *n, const void *hash)
 
 void stage_apex_denial(const struct txn *t, struct snapshot *s)
 {
-	const uint8_t *base = t->db->base;
+	const uint8_t *base = t->db->base, *wanted;
+	uint8_t hash[NSEC3_HASH];
 	bool equal;
 
 	s->apex_match = s->apex_wildcard = 0;
 	if (!s->tree || !s->chain || !s->denial)
 		return;
+	const struct nsec3_chain *c = at(t->db, s->chain);
 	const struct node *apex = at(t->db, s->apex);
-	const uint8_t *own = node_own_hash(apex), *wildcard = node_wildcard_hash(apex);
-	ref r = tree_floor(base, s->denial, denial_hash_key(own), cmp_hash, own, &equal);
+
+	wanted = denial_own_hash(c, s->chain_id, apex, hash);
+	ref r = tree_floor(base, s->denial, denial_hash_key(wanted), cmp_hash, wanted, &equal);
 
 	s->apex_match = equal ? r : 0;
-	r = tree_floor(base, s->denial, denial_hash_key(wildcard), cmp_hash, wildcard, &equal);
+	wanted = denial_wildcard_hash(c, s->chain_id, apex, hash);
+	r = tree_floor(base, s->denial, denial_hash_key(wanted), cmp_hash, wanted, &equal);
 	s->apex_wildcard = r ? r : tree_last(base, s->denial);
+}
+
+int retire_denial(struct stage *s, const struct snapshot *last)
+{
+	const struct denial_chains *chains = last->chains ? arena_at(s->base, last->chains) : NULL;
+	int err = 0;
+
+	for (unsigned i = 0; !err && chains && i < DENIAL_CHAINS; i++) {
+		err = tree_retire(s, chains->c[i].tree);
+		if (!err && chains->c[i].param)
+			err = stage_retire(s, chains->c[i].param);
+	}
+	return err || !chains ? err : stage_retire(s, last->chains);
 }

@@ -54,8 +54,13 @@ struct txn {
 	ref settings;            /* new block, or 0 */
 	struct batch *batch;     /* when prepared: what the commit makes unreachable, */
 	bool *kept;              /* and which of `added` had a table slot set aside */
-	const struct nsec3_chain *chain; /* of the zone that is being staged, or NULL; */
-	bool chain_same;         /* standing nodes have hashes under it */
+	/* Of the zone that is being staged: */
+	struct denial_chains chains;
+	const struct nsec3_chain *chain; /* what its nodes are hashed for, or NULL, */
+	uint32_t chain_id;
+	bool rebuild;            /* its denial trees have to be made anew (stage_denial_all) */
+	bool rehash;             /* nodes that were hashed for another chain do not stay */
+	bool rehashed;           /* none is left of them */
 };
 
 /* A block that only pins keep. */
@@ -82,6 +87,9 @@ struct db {
 	struct txn txn;
 	bool open;
 	unsigned nsec3_max;      /* iterations */
+	struct ref_list stale;   /* zones whose last snapshot may be stale; */
+	ref rehash_zone;         /* that of them which db_rehash is at, or 0, */
+	struct name rehash_from; /* and the name where it goes on */
 	struct node *bake;       /* BAKE_MAX octets */
 };
 
@@ -111,6 +119,14 @@ static inline int list_add(struct ref_list *l, ref r)
 		return -ENOMEM;
 	l->ref[l->cnt++] = r;
 	return 0;
+}
+
+static inline bool list_has(const struct ref_list *l, ref r)
+{
+	for (size_t i = 0; i < l->cnt; i++)
+		if (l->ref[i] == r)
+			return true;
+	return false;
 }
 
 static inline void zone_apex(const struct db *db, ref zone, struct name *apex)
@@ -152,26 +168,36 @@ int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *con
 
 /* db_denial.c */
 
-/* stage_chain - the zone that is staged next serves this NSEC3 chain (NULL: none); its
- * parameters become content->chain, those of `old` if they say the same. */
-int stage_chain(struct txn *t, const struct snapshot *old, const struct nsec3_chain *c,
-		struct snapshot *content);
+/* stage_chains - a zone is staged next; `old` is its snapshot so far, or NULL.  Its nodes are hashed
+ * for the chain that is served. */
+void stage_chains(struct txn *t, const struct snapshot *old);
 
-/* stage_hashes - before a node is baked: has it hashes, and which.  hash has room for
- * two. */
-void stage_hashes(const struct txn *t, struct node_source *src, const struct node *standing,
-		  uint8_t *hash);
+/* stage_chain - they are hashed for this chain (NULL: none), which will be served. */
+int stage_chain(struct txn *t, const struct nsec3_chain *c);
 
-/* stage_denial_all - the zone's denial tree, made from all of its nodes in order.
- * stage_denial - the same made from that of `old` and one name's change (0: no node):
- * content->denial is changed. */
-int stage_denial_all(struct txn *t, const struct name *apex, struct snapshot *content,
-		     const ref *node, size_t cnt);
-int stage_denial(struct txn *t, const struct name *apex, struct snapshot *content, ref was,
-		 ref is);
+/* stage_hashes - before a node is baked: has it hashes, and which; those of `standing`, unless
+ * that is NULL.  hashes has room for NODE_HASHES.  False if they are not what a new node
+ * should have. */
+bool stage_hashes(const struct txn *t, struct node_source *src, const struct node *standing,
+		  uint8_t *hashes);
 
-/* stage_apex_denial - a snapshot is complete but for apex_match and apex_wildcard. */
+/* stage_denial - one name's node has changed (0: there was, or is, none).
+ * stage_denial_all - the same made anew from all nodes of the zone in order. */
+int stage_denial(struct txn *t, const struct name *apex, ref was, ref is);
+int stage_denial_all(struct txn *t, const struct name *apex, const ref *node, size_t cnt);
+
+/* stage_lost_chain - is a chain that an NSEC3PARAM of the apex lists among those that found no place?
+ * Then the trees are to be made anew: what is listed comes first. */
+bool stage_lost_chain(const struct txn *t, const struct node *apex);
+
+/* stage_served - choose what is served, as nsec3_choose does, but for NSEC records without gaps before
+ * an NSEC3 chain with some; content, whose apex is there, gets all that is about denial but
+ * what stage_apex_denial adds when it is complete. */
+int stage_served(struct txn *t, const struct snapshot *old, struct snapshot *content);
 void stage_apex_denial(const struct txn *t, struct snapshot *s);
+
+/* retire_denial - retire what the last snapshot of a zone has of denial. */
+int retire_denial(struct stage *s, const struct snapshot *last);
 
 /* chain.c */
 

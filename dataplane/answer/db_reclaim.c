@@ -104,9 +104,7 @@ static int teardown_some(struct db *db, struct batch *b, size_t *room)
 	const struct snapshot *last = at(db, atomic_load_explicit(&z->snapshot, memory_order_relaxed));
 
 	if (!err)
-		err = tree_retire(&s, last->denial);
-	if (!err && last->chain)
-		err = stage_retire(&s, last->chain);
+		err = retire_denial(&s, last);
 	if (!err)
 		err = stage_retire(&s, atomic_load_explicit(&z->snapshot, memory_order_relaxed));
 	if (!err)

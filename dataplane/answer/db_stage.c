@@ -227,19 +227,23 @@ int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_sou
 	       ref standing, ref *out)
 {
 	struct db *db = t->db;
-	uint8_t hash[2 * NODE_HASH];
+	uint8_t hashes[NODE_HASHES];
 
 	src->apex = apex->wire;
 	src->secret = arena_head(db->arena)->secret;
-	stage_hashes(t, src, standing ? at(db, standing) : NULL, hash);
+	bool current = stage_hashes(t, src, standing && !t->rehash ? at(db, standing) : NULL, hashes);
 	size_t size = node_bake(db->bake, BAKE_MAX, src);
 
-	if (!size)
-		return -E2BIG;
-	if (standing && node_same(at(db, standing), db->bake)) {
+	if (size && standing && node_same(at(db, standing), db->bake)) {
 		*out = standing;
 		return 0;
 	}
+	if (size && !current) {
+		stage_hashes(t, src, NULL, hashes);
+		size = node_bake(db->bake, BAKE_MAX, src);
+	}
+	if (!size)
+		return -E2BIG;
 	int err = stage_alloc(&t->stage, size, out);
 
 	if (err)
@@ -321,22 +325,18 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 	}
 	if (err)
 		goto out;
-	if (few && t->chain_same) {
-		content->denial = old->denial;
-		for (size_t i = removed; !err && i < t->removed.cnt; i++)
-			err = stage_denial(t, apex, content, t->removed.ref[i], 0);
-		for (size_t i = changed; !err && i < t->changed.cnt; i++)
-			err = stage_denial(t, apex, content,
-					   tree_find(db->base, old->tree,
-						     ((struct node *)at(db, t->changed.ref[i]))->name),
-					   t->changed.ref[i]);
-		for (size_t i = added; !err && i < t->added.cnt; i++)
-			err = stage_denial(t, apex, content, 0, t->added.ref[i]);
-	} else {
-		err = old ? tree_retire(&t->stage, old->denial) : 0;
-		if (!err)
-			err = stage_denial_all(t, apex, content, all, l->cnt);
-	}
+	for (size_t i = removed; few && !err && i < t->removed.cnt; i++)
+		err = stage_denial(t, apex, t->removed.ref[i], 0);
+	for (size_t i = changed; few && !err && i < t->changed.cnt; i++)
+		err = stage_denial(t, apex, tree_find(db->base, old->tree,
+						      ((struct node *)at(db, t->changed.ref[i]))->name),
+				   t->changed.ref[i]);
+	for (size_t i = added; few && !err && i < t->added.cnt; i++)
+		err = stage_denial(t, apex, 0, t->added.ref[i]);
+	if (!err && (!few || t->rebuild || stage_lost_chain(t, at(db, all[0]))))
+		err = stage_denial_all(t, apex, all, l->cnt);
+	if (!err)
+		err = stage_served(t, old, content);
 out:
 	free(all);
 	return err;
@@ -397,8 +397,8 @@ int txn_zone_put(struct txn *t, const struct name *apex, const struct records *r
 		memcpy(z->name, apex->wire, apex->len);
 	}
 	content.names = l.cnt;
-	err = stage_chain(t, op.old ? at(db, op.old) : NULL,
-			  nsec3_choose(&param, rs, db->nsec3_max) ? &param.chain : NULL, &content);
+	stage_chains(t, op.old ? at(db, op.old) : NULL);
+	err = stage_chain(t, nsec3_choose(&param, rs, db->nsec3_max) ? &param.chain : NULL);
 	if (!err)
 		err = stage_names(t, &op, apex, &l, &content);
 	if (!err)
@@ -423,7 +423,7 @@ int txn_zone_drop(struct txn *t, const struct name *apex)
 	/* What is to be taken apart with the zone. */
 	const struct snapshot *old = at(db, op.old);
 
-	return stage_snapshot(t, &op, &(struct snapshot){ .denial = old->denial, .chain = old->chain });
+	return stage_snapshot(t, &op, &(struct snapshot){ .chains = old->chains });
 }
 
 int txn_settings(struct txn *t, const struct settings *s)

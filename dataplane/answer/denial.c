@@ -78,7 +78,38 @@ static void cover_hash(const struct reader *r, const struct found *f, const uint
 	add(p, hash_floor(r, f, hash, &match), TYPE_NSEC3);
 }
 
-/* hash_floor of a node's own hash; NULL if it has none. */
+static bool hashed_for(const struct node *n, uint32_t id)
+{
+	return n->flags & NODE_HASHED && node_hash_chain(n) == id;
+}
+
+const uint8_t *denial_own_hash(const struct nsec3_chain *c, uint32_t id, const struct node *n,
+			       uint8_t *hash)
+{
+	if (hashed_for(n, id))
+		return node_own_hash(n);
+	nsec3_hash(c, n->name, n->name_len, hash);
+	return hash;
+}
+
+const uint8_t *denial_wildcard_hash(const struct nsec3_chain *c, uint32_t id, const struct node *n,
+				    uint8_t *hash)
+{
+	uint8_t wildcard[2 + NAME_MAX_LEN] = { 1, '*' };
+
+	if (hashed_for(n, id))
+		return node_wildcard_hash(n);
+	memcpy(wildcard + 2, n->name, n->name_len);
+	nsec3_hash(c, wildcard, 2u + n->name_len, hash);
+	return hash;
+}
+
+static const struct nsec3_chain *chain_of(const struct reader *r, const struct found *f)
+{
+	return arena_at(r->map.base, f->snapshot->chain);
+}
+
+/* hash_floor of a node's own hash. */
 static const struct node *own_floor(const struct reader *r, const struct found *f,
 				    const struct node *n, bool *match)
 {
@@ -86,8 +117,9 @@ static const struct node *own_floor(const struct reader *r, const struct found *
 		*match = f->snapshot->apex_match;
 		return *match ? arena_at(r->map.base, f->snapshot->apex_match) : NULL;
 	}
-	*match = false;
-	return n->flags & NODE_HASHED ? hash_floor(r, f, node_own_hash(n), match) : NULL;
+	uint8_t hash[NSEC3_HASH];
+
+	return hash_floor(r, f, denial_own_hash(chain_of(r, f), f->snapshot->chain_id, n, hash), match);
 }
 
 /* The NSEC3 that matches a node, to the proof; false if it has none (opt-out). */
@@ -109,11 +141,6 @@ static const struct node *parent_of(const struct reader *r, const struct found *
 
 	return find_in_zone(r, f->zone, name_hash(arena_map_head(&r->map)->secret,
 						  n->name + label, len), n->name + label, len);
-}
-
-static const struct nsec3_chain *chain_of(const struct reader *r, const struct found *f)
-{
-	return arena_at(r->map.base, f->snapshot->chain);
 }
 
 /* Cover the next closer name (section 1.3): that of `name` one label below n. */
@@ -174,6 +201,7 @@ void denial_no_name(const struct reader *r, const struct found *f, const struct 
 		    struct proof *p)
 {
 	const struct node *n = f->node;
+	uint8_t hash[NSEC3_HASH];
 
 	if (!f->snapshot->chain) {
 		/* RFC 4035 section 3.1.3.2. */
@@ -195,7 +223,7 @@ void denial_no_name(const struct reader *r, const struct found *f, const struct 
 	if (n && n->flags & NODE_APEX)
 		add(p, arena_at(r->map.base, f->snapshot->apex_wildcard), TYPE_NSEC3);
 	else if (n)
-		cover_hash(r, f, node_wildcard_hash(n), p);
+		cover_hash(r, f, denial_wildcard_hash(chain_of(r, f), f->snapshot->chain_id, n, hash), p);
 }
 
 void denial_wildcard(const struct reader *r, const struct found *f, const struct name *name,

@@ -9,7 +9,8 @@
  * occluded names and empty non-terminals.
  *
  * Each node knows its own hash and its wildcard's, so a proof takes one SHA-1 at most: that
- * of the next closer name.
+ * of the next closer name.  Only while a zone has gone over to another chain and its nodes have
+ * not (db_rehash) are they hashed for each answer.
  *
  * A zone without denial records, or with a gap in them, gets what there is.
  */
@@ -29,6 +30,14 @@ struct proof {
 		const struct rrset *set; /* of it: NSEC or NSEC3 */
 	} item[PROOF_MAX];
 };
+
+/* denial_own_hash, denial_wildcard_hash - what a node, or the wildcard below it, is in the
+ * NSEC3 chain with this id: the node's own record of it, or, as long as that is of another chain,
+ * made in hash[NSEC3_HASH]. */
+const uint8_t *denial_own_hash(const struct nsec3_chain *c, uint32_t id, const struct node *n,
+			       uint8_t *hash);
+const uint8_t *denial_wildcard_hash(const struct nsec3_chain *c, uint32_t id, const struct node *n,
+				    uint8_t *hash);
 
 /* All of these add to *p, for the zone and version of f.  `name` is the name that was looked
  * up, folded; f->node is its closest encloser unless said. */

@@ -168,7 +168,7 @@ static size_t set_len(const struct record *rr, size_t cnt)
 /* The hashes end where glue begins, which is 8-aligned. */
 static bool bake_hashes(struct node *buf, size_t cap, const struct node_source *src)
 {
-	size_t len = (src->flags & NODE_HASHED ? 2 * NODE_HASH : 0) +
+	size_t len = (src->flags & NODE_HASHED ? NODE_HASHES : 0) +
 		     (src->flags & NODE_PROOF ? NODE_HASH : 0);
 	size_t end = (buf->size + len + 7) & ~(size_t)7;
 	uint8_t *p = (uint8_t *)buf + buf->size;
@@ -182,7 +182,7 @@ static bool bake_hashes(struct node *buf, size_t cap, const struct node_source *
 		p += NODE_HASH;
 	}
 	if (src->flags & NODE_HASHED)
-		memcpy(p, src->hash, 2 * NODE_HASH);
+		memcpy(p, src->hashes, NODE_HASHES);
 	buf->size = (uint32_t)end;
 	return true;
 }

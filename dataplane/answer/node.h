@@ -32,6 +32,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "arena.h"
 #include "name.h"
@@ -96,9 +97,28 @@ struct snapshot {
 	uint64_t names, records;
 	ref denial;     /* tree of the owners of NSEC, or of the served chain's NSEC3; 0: unsigned */
 	ref chain;      /* struct nsec3_chain, or 0: NSEC */
+	uint32_t chain_id; /* of it; the hashes of nodes that say another are of no use */
+	bool stale;     /* some nodes may have such hashes, or none (db_rehash) */
+	ref chains;     /* struct denial_chains: all that could be served; 0: the zone has none */
 	/* Of an NSEC3 chain, as most that is asked for and does not exist is missing right below
 	 * the apex: the nodes whose records match the apex, and match or cover its wildcard; or 0. */
 	ref apex_match, apex_wildcard;
+};
+
+/* The NSEC records of a zone, or the NSEC3 records of one chain, served or not. */
+struct denial_chain {
+	ref tree;       /* keyed (denial.h): the nodes that own them; 0: there are none */
+	ref param;      /* struct nsec3_chain; 0: NSEC */
+	uint32_t id;    /* no other chain of this zone has had it; 0: NSEC */
+	uint32_t gaps;  /* of them, those whose next is not the following one's owner */
+};
+
+#define DENIAL_CHAINS 4 /* NSEC, then NSEC3 chains; of further ones nothing is known */
+
+struct denial_chains {
+	struct denial_chain c[DENIAL_CHAINS];
+	uint32_t last_id;
+	uint32_t more;  /* 1: there are NSEC3 records of a chain that found no place */
 };
 
 struct zone {
@@ -132,23 +152,32 @@ static inline const struct glue_ref *node_glue(const struct node *n)
 	return (const struct glue_ref *)((const uint8_t *)n + n->size) - n->glue_cnt;
 }
 
-#define NODE_HASH 20 /* octets of a SHA-1 digest (RFC 5155 section 11) */
+#define NODE_HASH 20   /* octets of a SHA-1 digest (RFC 5155 section 11) */
+#define NODE_HASHES 44 /* octets of two and of the chain's id */
 
-/* The node's hashes: what it is in its zone's NSEC3 chain, if NODE_HASHED, and the
- * decoded owner, if NODE_PROOF. */
+/* The node's hashes: the decoded owner, if NODE_PROOF; then, if NODE_HASHED, what it is in the
+ * NSEC3 chain node_hash_chain of its zone, and what its wildcard is. */
 static inline const uint8_t *node_own_hash(const struct node *n)
 {
-	return (const uint8_t *)node_glue(n) - 2 * NODE_HASH;
+	return (const uint8_t *)node_glue(n) - NODE_HASHES;
 }
 
 static inline const uint8_t *node_wildcard_hash(const struct node *n)
 {
-	return (const uint8_t *)node_glue(n) - NODE_HASH;
+	return node_own_hash(n) + NODE_HASH;
+}
+
+static inline uint32_t node_hash_chain(const struct node *n)
+{
+	uint32_t id;
+
+	memcpy(&id, node_own_hash(n) + 2 * NODE_HASH, sizeof(id));
+	return id;
 }
 
 static inline const uint8_t *node_proof_hash(const struct node *n)
 {
-	return (const uint8_t *)node_glue(n) - (n->flags & NODE_HASHED ? 3 : 1) * NODE_HASH;
+	return (const uint8_t *)node_glue(n) - (n->flags & NODE_HASHED ? NODE_HASHES : 0) - NODE_HASH;
 }
 
 /* node_rrset - the RRset of a type, or NULL; one that holds only signatures counts
@@ -182,7 +211,7 @@ struct node_source {
 	uint8_t cover_labels;
 	const uint8_t *apex;         /* of its zone, for glue */
 	const uint8_t *secret;       /* ARENA_SECRET octets */
-	const uint8_t *hash;         /* its own and its wildcard's, if flags say NODE_HASHED */
+	const uint8_t *hashes;       /* NODE_HASHES octets, if flags say NODE_HASHED */
 };
 
 /* node_bake - write the image of a node into buf[0..cap).  Returns its size in

@@ -38,7 +38,8 @@ static void sha1(const uint8_t *m, size_t blocks, uint8_t *out)
 
 void nsec3_hash(const struct nsec3_chain *c, const uint8_t *name, size_t len, uint8_t *out)
 {
-	uint8_t m[NAME_MAX_LEN + NSEC3_SALT_MAX + SHA1_PADDING];
+	/* Of a name that is as long as any the wildcard is two octets more. */
+	uint8_t m[2 + NAME_MAX_LEN + NSEC3_SALT_MAX + SHA1_PADDING];
 
 	memcpy(m, name, len);
 	memcpy(m + len, c->salt, c->salt_len);

@@ -205,17 +205,47 @@ ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const 
 	return 0;
 }
 
+/* The first node below, or the last. */
+static ref edge_of(const uint8_t *base, ref at, bool last)
+{
+	for (const struct tree_node *t; at; at = items(t)[last ? t->cnt - 1 : 0]) {
+		t = tn(base, at);
+		if (t->level == 0)
+			return items(t)[last ? t->cnt - 1 : 0];
+	}
+	return 0;
+}
+
 ref tree_last(const uint8_t *base, ref root)
 {
-	const struct tree_node *t;
+	return edge_of(base, root, true);
+}
 
-	do {
-		if (!root)
-			return 0;
-		t = tn(base, root);
-		root = items(t)[t->cnt - 1];
-	} while (t->level);
-	return root;
+void tree_around(const uint8_t *base, ref root, uint64_t key, const uint8_t *name, ref *before,
+		 ref *behind)
+{
+	const struct entry e = { key, name };
+	ref left = 0, right = 0; /* tree nodes beside the way down */
+	bool equal;
+
+	*before = *behind = 0;
+	while (root) {
+		const struct tree_node *t = tn(base, root);
+		unsigned i = t->level ? child_for(base, t, &e) : lower_bound(base, t, &e, &equal);
+
+		if (t->level == 0) {
+			unsigned next = i + equal;
+
+			*before = i > 0 ? items(t)[i - 1] : edge_of(base, left, true);
+			*behind = next < t->cnt ? items(t)[next] : edge_of(base, right, false);
+			return;
+		}
+		if (i > 0)
+			left = items(t)[i - 1];
+		if (i + 1u < t->cnt)
+			right = items(t)[i + 1];
+		root = items(t)[i];
+	}
 }
 
 /* Go down the left edge from the iterator's lowest level to a leaf. */

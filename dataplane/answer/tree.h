@@ -48,6 +48,11 @@ typedef int (*tree_cmp)(const struct node *n, const void *what);
 ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const void *what,
 	       bool *equal);
 
+/* tree_around - of a keyed tree, the last node before a place and the first behind it, or 0;
+ * the node that stands at it, of this key and name, counts as neither. */
+void tree_around(const uint8_t *base, ref root, uint64_t key, const uint8_t *name, ref *before,
+		 ref *behind);
+
 /* tree_last - the last node, or 0. */
 ref tree_last(const uint8_t *base, ref root);
 
