@@ -12,6 +12,7 @@
 #include "control/serve/deadline.h"
 #include "control/serve/demux.h"
 #include "control/serve/doq.h"
+#include "control/serve/dtls.h"
 #include "control/serve/listen.h"
 #include "control/serve/pair.h"
 
@@ -32,6 +33,7 @@ struct encrypted_socket {
 struct encrypted_udp {
 	const struct service_env *env;
 	struct doq *doq;       /* NULL: not asked for */
+	struct dtls *dtls;     /* the same */
 	struct encrypted_socket *socket;
 	size_t cnt;
 	uv_timer_t timer;
@@ -118,6 +120,12 @@ static size_t answer_doq(void *arg, const struct sockaddr *peer, const uint8_t *
 	return answer(arg, peer, TRANSPORT_QUIC, msg, len, out, max);
 }
 
+static size_t answer_dtls(void *arg, const struct sockaddr *peer, const uint8_t *msg, size_t len,
+			  uint8_t *out, size_t max)
+{
+	return answer(arg, peer, TRANSPORT_DTLS, msg, len, out, max);
+}
+
 /* ---- receiving ---- */
 
 static bool knows_pair(void *arg, const void *pair)
@@ -145,6 +153,8 @@ static void on_timer(uv_timer_t *timer)
 	serve_begin(u->env->serve);
 	if (u->doq)
 		doq_expire(u->doq, now);
+	if (u->dtls)
+		dtls_expire(u->dtls, now);
 	serve_end(u->env->serve);
 	flush(u);
 	set_timer(u, now);
@@ -153,7 +163,10 @@ static void on_timer(uv_timer_t *timer)
 static void set_timer(struct encrypted_udp *u, uint64_t now)
 {
 	uint64_t first = u->doq ? doq_deadline(u->doq) : DEADLINE_NONE;
+	uint64_t other = u->dtls ? dtls_deadline(u->dtls) : DEADLINE_NONE;
 
+	if (other < first)
+		first = other;
 	if (first == DEADLINE_NONE)
 		uv_timer_stop(&u->timer);
 	else
@@ -175,6 +188,9 @@ static void take(struct encrypted_udp *u, struct encrypted_socket *sock, unsigne
 			doq_feed(u->doq, local, peer, u->in_data[i], u->in[i].msg_len, now);
 		break;
 	case DEMUX_DTLS:
+		if (u->dtls)
+			dtls_feed(u->dtls, &pair, local, peer, u->in_data[i], u->in[i].msg_len, now);
+		break;
 	case DEMUX_DROP:
 		break;
 	}
@@ -299,6 +315,14 @@ static int open_all(struct encrypted_udp *u, struct credentials_vault *vault, co
 
 		result = doq_new(&u->doq, &env);
 	}
+	if (!result && c->tls_dtls) {
+		const struct dtls_env env = {
+			.vault = vault, .clients = u->env->clients, .idle_ns = idle_ns(c), .emit = emit,
+			.answer = answer_dtls, .arg = u,
+		};
+
+		result = dtls_new(&u->dtls, &env);
+	}
 	for (size_t i = 0; !result && i < c->listen_cnt; i++) {
 		struct config_address a = listen_at(&c->listen[i], c->tls_port);
 
@@ -358,6 +382,8 @@ void encrypted_udp_limit(struct encrypted_udp *u, const struct config *c)
 {
 	if (u->doq)
 		doq_limit(u->doq, idle_ns(c));
+	if (u->dtls)
+		dtls_limit(u->dtls, idle_ns(c));
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -373,6 +399,8 @@ void encrypted_udp_stop(struct encrypted_udp *u)
 	if (u->started) {
 		if (u->doq)
 			doq_close(u->doq, uv_hrtime());
+		if (u->dtls)
+			dtls_close(u->dtls, uv_hrtime());
 		flush(u);
 		uv_close((uv_handle_t *)&u->timer, NULL);
 	}
@@ -388,6 +416,8 @@ void encrypted_udp_free(struct encrypted_udp *u)
 {
 	if (u->doq)
 		doq_free(u->doq);
+	if (u->dtls)
+		dtls_free(u->dtls);
 	free(u->socket);
 	free(u);
 }
