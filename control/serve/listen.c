@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -77,10 +78,22 @@ static int bind_address(int fd, const struct config_address *a)
 	return error;
 }
 
+/* "UDP", or "UDP, domain" where the services database has a name for the port. */
+static void protocol_text(const struct config_address *a, int type, char *text, size_t size)
+{
+	in_port_t port = a->sa.ss_family == AF_INET ? ((const struct sockaddr_in *)&a->sa)->sin_port
+						    : ((const struct sockaddr_in6 *)&a->sa)->sin6_port;
+	const struct servent *s = getservbyport(port, type == SOCK_DGRAM ? "udp" : "tcp");
+
+	snprintf(text, size, "%s%s%s", type == SOCK_DGRAM ? "UDP" : "TCP", s ? ", " : "",
+		 s ? s->s_name : "");
+}
+
 static void explain(const struct config_address *a, int type, int error, char *text, size_t size)
 {
-	const char *protocol = type == SOCK_DGRAM ? "UDP" : "TCP";
-	char address[LISTEN_TEXT];
+	char protocol[64], address[LISTEN_TEXT];
+
+	protocol_text(a, type, protocol, sizeof(protocol));
 
 	listen_text(address, &a->sa);
 	switch (-error) {

@@ -13,6 +13,7 @@
 #define BURST 32        /* datagrams a system call; as the workers' bursts */
 #define BURSTS_A_TURN 8 /* before the loop's other handles get their turn */
 #define MESSAGE_MAX 65536 /* octets; no datagram is longer */
+#define STAGGER 192 /* octets between messages: their beginnings are in different sets of the caches */
 
 struct udp_socket {
 	uv_poll_t poll;
@@ -33,7 +34,7 @@ struct udp {
 	struct sockaddr_storage peer[BURST];
 	struct query query[BURST];
 	enum verdict verdict[BURST];
-	uint8_t message[BURST][MESSAGE_MAX];
+	uint8_t message[BURST][MESSAGE_MAX + STAGGER];
 	uint8_t answer[MESSAGE_MAX]; /* for punted datagrams, and answers that quote their query */
 };
 
@@ -53,6 +54,12 @@ static int udp_open(void **out, const struct service_env *env, const struct conf
 		return -ENOMEM;
 	}
 	u->serve = env->serve;
+	for (unsigned i = 0; i < BURST; i++) {
+		u->in_vec[i] = (struct iovec){u->message[i], MESSAGE_MAX};
+		u->in[i].msg_hdr = (struct msghdr){
+			.msg_name = &u->peer[i], .msg_iov = &u->in_vec[i], .msg_iovlen = 1,
+		};
+	}
 	for (size_t i = 0; i < c->listen_cnt; i++) {
 		struct udp_socket *sock = &u->socket[i];
 
@@ -138,13 +145,8 @@ static void answer_burst(struct udp *u, struct udp_socket *sock, unsigned cnt)
 
 static int receive_burst(struct udp *u, struct udp_socket *sock)
 {
-	for (unsigned i = 0; i < BURST; i++) {
-		u->in_vec[i] = (struct iovec){u->message[i], MESSAGE_MAX};
-		u->in[i].msg_hdr = (struct msghdr){
-			.msg_name = &u->peer[i], .msg_namelen = sizeof(u->peer[i]),
-			.msg_iov = &u->in_vec[i], .msg_iovlen = 1,
-		};
-	}
+	for (unsigned i = 0; i < BURST; i++)
+		u->in[i].msg_hdr.msg_namelen = sizeof(u->peer[i]); /* the kernel has changed it */
 	return recvmmsg(sock->fd, u->in, BURST, MSG_DONTWAIT, NULL);
 }
 
