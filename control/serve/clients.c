@@ -84,7 +84,7 @@ static struct entry **find(struct clients *k, const struct clients_prefix *p)
 	return at;
 }
 
-enum clients_verdict clients_enter(struct clients *k, const struct sockaddr *peer,
+enum clients_verdict clients_enter(struct clients *k, const struct sockaddr *peer, bool above,
 				   struct clients_prefix *prefix)
 {
 	enum clients_verdict v = CLIENTS_TAKEN;
@@ -93,9 +93,9 @@ enum clients_verdict clients_enter(struct clients *k, const struct sockaddr *pee
 	pthread_mutex_lock(&k->lock);
 	make_prefix(k, peer, prefix);
 	at = find(k, prefix);
-	if (*at && (*at)->cnt >= k->prefix_max) {
+	if (!above && *at && (*at)->cnt >= k->prefix_max) {
 		v = CLIENTS_PREFIX_FULL;
-	} else if (k->cnt >= k->max) {
+	} else if (!above && k->cnt >= k->max) {
 		v = CLIENTS_FULL;
 	} else {
 		if (!*at) {

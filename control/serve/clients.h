@@ -34,9 +34,9 @@ struct clients *clients_create(const struct config *c);
 /* clients_limit - other limits from now on.  Who is over a new limit stays. */
 void clients_limit(struct clients *k, const struct config *c);
 
-/* clients_enter - count one more from an AF_INET or AF_INET6 address, if it may come.
- * *prefix is set in any case. */
-enum clients_verdict clients_enter(struct clients *k, const struct sockaddr *peer,
+/* clients_enter - count one more from an AF_INET or AF_INET6 address, if it may come; with
+ * `above`, also above the limits.  *prefix is set in any case. */
+enum clients_verdict clients_enter(struct clients *k, const struct sockaddr *peer, bool above,
 				   struct clients_prefix *prefix);
 
 /* clients_leave - one of those that were taken has gone. */

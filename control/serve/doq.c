@@ -814,7 +814,7 @@ static enum clients_verdict admit(struct doq *d, const struct sockaddr *peer, bo
 				  struct clients_prefix *prefix)
 {
 	for (;;) {
-		enum clients_verdict v = clients_enter(d->env.clients, peer, prefix);
+		enum clients_verdict v = clients_enter(d->env.clients, peer, false, prefix);
 		struct conn *c;
 
 		/* Nobody goes for an address that may be forged. */

@@ -483,29 +483,35 @@ static bool at_rest(const struct tcp_conn *c)
 	return c->queued == 0 && c->framer.have == 0 && !c->wire.octets && !c->plain.octets;
 }
 
-/* Whether one had to go and did: of the prefix, or of all when that is NULL.  Who rests
- * longest goes first, and only then who got nothing done for a while. */
-static bool evict(struct tcp *t, const struct clients_prefix *prefix)
+enum evicted { EVICTED, EVICTED_NONE, NONE_THERE };
+
+/* Ends one connection of the prefix, or of all when that is NULL.  Who rests longest goes
+ * first, and only then who got nothing done for a while. */
+static enum evicted evict(struct tcp *t, const struct clients_prefix *prefix)
 {
 	struct link *ring = prefix ? bucket_of(t, prefix) : &t->all;
 	struct tcp_conn *stuck = NULL;
 	unsigned looked = 0;
+	bool any = false;
 
 	for (struct link *l = ring->next; l != ring && looked < EVICT_LOOK; l = l->next, looked++) {
 		struct tcp_conn *c = prefix ? CONN_OF(l, same) : CONN_OF(l, all);
 
 		if (prefix && memcmp(&c->prefix, prefix, sizeof(*prefix)) != 0)
 			continue;
+		any = true;
 		if (at_rest(c)) {
 			conn_end(c);
-			return true;
+			return EVICTED;
 		}
 		if (!stuck && uv_now(c->handle.loop) - c->active_ms >= STUCK_MS)
 			stuck = c;
 	}
-	if (stuck)
+	if (stuck) {
 		conn_close(stuck);
-	return stuck;
+		return EVICTED;
+	}
+	return any || looked == EVICT_LOOK ? EVICTED_NONE : NONE_THERE;
 }
 
 /* A place for a newcomer from c->peer. */
@@ -513,13 +519,21 @@ static bool enter(struct tcp_conn *c)
 {
 	struct tcp *t = c->tcp;
 	struct clients *k = t->env->clients;
-	enum clients_verdict v = clients_enter(k, (struct sockaddr *)&c->peer, &c->prefix);
+	const struct sockaddr *peer = (struct sockaddr *)&c->peer;
+	enum clients_verdict v = clients_enter(k, peer, false, &c->prefix);
+	enum evicted e;
 
-	if ((v == CLIENTS_PREFIX_FULL && evict(t, &c->prefix)) || (v == CLIENTS_FULL && evict(t, NULL))) {
+	if (v == CLIENTS_TAKEN || v == CLIENTS_NO_MEMORY)
+		return v == CLIENTS_TAKEN;
+	e = evict(t, v == CLIENTS_PREFIX_FULL ? &c->prefix : NULL);
+	if (e == NONE_THERE && v == CLIENTS_PREFIX_FULL && clients_full(k))
+		e = evict(t, NULL);
+	if (e == EVICTED)
 		status_count(t->serve->slot, CNT_TCP_EVICT, 1);
-		v = clients_enter(k, (struct sockaddr *)&c->peer, &c->prefix);
-	}
-	return v == CLIENTS_TAKEN;
+	else if (e == EVICTED_NONE)
+		return false;
+	/* The place that became free is this one's, whoever else comes. */
+	return clients_enter(k, peer, true, &c->prefix) == CLIENTS_TAKEN;
 }
 
 static void on_refused(uv_handle_t *handle)

@@ -185,7 +185,7 @@ def no_more_connections_than_allowed():
                 answer(s)
                 served += 1
                 check(THREADS > 1 or s is not held[0], 'the oldest is served still')
-        equal(served, CLIENTS, 'connections at once')
+        check(CLIENTS <= served < CLIENTS + THREADS, '%d connections at once', served)
         # UDP does not suffer.
         equal(L.ask('www.example.com', 'A').rcode, 0, 'over UDP')
     finally:
@@ -245,7 +245,7 @@ def a_thousand_idle_connections():
         time.sleep(0.1)
         equal(L.ask('www.example.com', 'A').rcode, 0, 'over UDP')
         open_still = [s for s in held if not select.select([s], [], [], 0)[0]]
-        check(len(open_still) <= CLIENTS, '%d connections', len(open_still))
+        check(len(open_still) < CLIENTS + THREADS, '%d connections', len(open_still))
     finally:
         for s in held:
             s.close()

@@ -18,7 +18,7 @@ static enum clients_verdict enter(struct clients *k, const char *address, struct
 					    : (void *)&((struct sockaddr_in *)&sa)->sin_addr;
 
 	cr_assert_eq(inet_pton(sa.ss_family, address, to), 1);
-	return clients_enter(k, (struct sockaddr *)&sa, p);
+	return clients_enter(k, (struct sockaddr *)&sa, false, p);
 }
 
 Test(clients, are_limited_by_prefix_and_in_all)
