@@ -195,7 +195,36 @@ def who_is_not_root_needs_not_be():
     equal(p.stop(), 0, 'status')
 
 
+def the_unit_permits_what_is_needed():
+    """The control process as its systemd unit starts it: the ports, the steering program's maps,
+    its own filter."""
+    if ROOT or not FILTERED:
+        return
+    unit = os.path.join(lab.HERE, '..', '..', 'scripts', 'pollux-control.service')
+    equal(L.control.stop(), 0, 'status')
+    p = L.start('control-unit', ['setpriv', '--reuid', str(USER.pw_uid), '--regid', str(USER.pw_gid),
+                                 '--clear-groups', '--inh-caps', '-all,+net_bind_service', '--ambient-caps',
+                                 '+net_bind_service', '--bounding-set', '-all,+net_bind_service', sys.executable,
+                                 os.path.join(lab.HERE, 'as_unit.py'), unit, os.environ['POLLUX_CONTROL'],
+                                 '--config', L.path('pollux.yaml')], L.server)
+    p.wait_ready()
+    lab.wait_until(lambda: 'serves' in p.output(), 5, lambda: 'the dataplane attached again:\n' + p.output())
+    equal(L.ask('www.example.com', 'A').rcode, 0, 'rcode')
+    L.polluxctl('zone', 'set', 'example.com', 'unit 300 A 192.0.2.9')
+    equal(L.ask('unit.example.com', 'A').rcode, 0, 'rcode')
+    L.dataplane.send_signal(signal.SIGSTOP)
+    try:
+        lab.wait_until(lambda: 'is silent' in p.output(), 2, 'the bypass')
+        equal(L.ask('www.example.com', 'A').rcode, 0, 'from the kernel sockets')
+    finally:
+        L.dataplane.send_signal(signal.SIGCONT)
+    for word in ('cannot', 'not filtered'):
+        check(word not in p.output(), '%s', p.output())
+    equal(p.stop(), 0, 'status')
+    L.start_control()
+
+
 lab.main(L, every_thread_has_given_up_its_rights, one_small_process_keeps_one_right, both_say_who_they_are,
          files_are_the_users_own, answers, changes_and_reloads, a_hung_dataplane_is_bypassed_and_returns,
-         each_goes_on_when_the_other_dies, the_steering_program_goes_with_the_dataplane,
+         each_goes_on_when_the_other_dies, the_steering_program_goes_with_the_dataplane, the_unit_permits_what_is_needed,
          a_user_that_is_not_there_is_refused, a_folder_of_somebody_else_is_refused, who_is_not_root_needs_not_be)
