@@ -397,7 +397,7 @@ static struct session *oldest(const struct dtls *d, const struct clients_prefix 
 static bool admit(struct dtls *d, const struct sockaddr *peer, struct clients_prefix *prefix)
 {
 	for (;;) {
-		enum clients_verdict v = clients_enter(d->env.clients, peer, prefix);
+		enum clients_verdict v = clients_enter(d->env.clients, peer, false, prefix);
 		struct session *s;
 
 		if (v == CLIENTS_TAKEN || v == CLIENTS_NO_MEMORY)
