@@ -221,7 +221,10 @@ class Ground:
         if r.returncode not in (0, 1) or not r.stdout:
             raise Failure('pollux-load %s: status %d\n%s' % (' '.join(map(str, arguments)), r.returncode,
                                                              r.stderr[-2000:]))
-        return json.loads(r.stdout)
+        result = json.loads(r.stdout)
+        if result['link_lost']:
+            raise Failure('pollux-load %s: the server went away' % ' '.join(map(str, arguments)))
+        return result
 
 
 def children(pid):

@@ -243,9 +243,10 @@ static int measure(struct run *r, const struct options *o, struct run_plan *plan
 		warm.seconds = o->warmup;
 		warm.progress = false;
 		rc = run_go(r, &warm, out);
-		free(out->course);
 		if (rc == 0 && out->link_lost)
 			return 0;
+		free(out->course);
+		out->course = NULL;
 	}
 	if (rc == 0 && o->sweep >= 0) {
 		struct run_plan steps = *plan;
@@ -293,7 +294,7 @@ static int run_all(struct options *o)
 		if (o->json)
 			rc = report_json(o, &r, &plan, out, sweep);
 		if (rc == 0)
-			rc = run_wrong(out) > 0 || out->answered == 0;
+			rc = run_wrong(out) > 0 || out->answered == 0 || out->link_lost;
 	}
 	if (out)
 		free(out->course);

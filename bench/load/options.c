@@ -72,7 +72,8 @@ static const char usage[] =
 "  --quiet               no progress line\n"
 "  --help\n"
 "\n"
-"Exit status: 0, 1 when answers were wrong or there were none, 2 when it could not run.\n";
+"Exit status: 0, 1 when answers were wrong or there were none or the server went away,\n"
+"2 when it could not run.\n";
 
 enum {
 	OPT_QUERIES = 256, OPT_PCAP, OPT_SAVED, OPT_SAVE, OPT_ZONE, OPT_DOMAIN, OPT_PROFILE, OPT_TYPE, OPT_COUNT, OPT_SEED,

@@ -7,9 +7,12 @@ ones wrong.  How fast it is nobody asks here.
 """
 import json
 import os
+import socket
 import struct
 import subprocess
 import sys
+import threading
+import time
 
 import lab
 import wire
@@ -158,7 +161,49 @@ def queries_from_a_capture():
     equal((r['queries'], r['sampled']), (len(names), r['answered']), 'queries')
 
 
+def memif_server(path, script):
+    """A memif server that answers one client with the messages of a script, and hangs up."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen(1)
+
+    def serve():
+        client, _ = listener.accept()
+        with client, listener:
+            for message, asked in script:
+                client.send(message.ljust(128, b'\0'))
+                for _ in range(asked):
+                    client.recv(128)
+            time.sleep(0.3)
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    return thread
+
+
+HELLO = struct.pack('<H32sHHHHHB', 2, b'test', 0x200, 0x200, 8, 8, 8, 14)
+ACK, CONNECTED = struct.pack('<H', 1), struct.pack('<H', 6)
+REFUSAL = struct.pack('<HI96s', 8, 0, b'not today')
+
+
+def memif_servers_that_misbehave():
+    for name, script, status, words in (
+            ('leaves', [(HELLO, 1), (ACK, 1), (ACK, 1), (ACK, 1), (ACK, 1), (struct.pack('<H', 7), 0)], 1,
+             'The server went away.'),
+            ('refuses', [(HELLO, 1), (ACK, 1), (REFUSAL, 0)], 2, 'not today'),
+            ('hangs up', [(HELLO, 1), (ACK, 1)], 2, 'Connection reset by peer'),
+            ('speaks out of turn', [(HELLO, 1), (CONNECTED, 0)], 2, 'Protocol error'),
+            ('is too new', [(struct.pack('<H32sHHHHHB', 2, b'test', 0x300, 0x300, 8, 8, 8, 14), 0)], 2,
+             'Protocol not supported')):
+        path = L.path(name.replace(' ', '-') + '.sock')
+        thread = memif_server(path, script)
+        r = L.in_client(os.environ['POLLUX_LOAD'], '--core', 0, '--queries', L.path('questions'), '--time', 1,
+                        '--timeout', 0.2, 'memif:' + path, lab.SERVER4, check_status=False)
+        thread.join(5)
+        check(r.returncode == status and words in r.stdout + r.stderr, 'a server that %s: status %d; %s%s', name,
+              r.returncode, r.stdout, r.stderr)
+
+
 lab.main(L, answers_over_memif_are_right, every_profile_is_answered, a_fixed_rate_and_a_sweep,
          answers_over_af_xdp_are_right, a_wrong_answer_is_noticed, questions_from_a_file_are_learnt,
          nobody_there_is_an_error, the_way_leads_over_a_gateway, the_report_says_what_it_comes_down_to,
-         queries_from_a_capture)
+         queries_from_a_capture, memif_servers_that_misbehave)
