@@ -211,8 +211,9 @@ fail:
 
 /* ---- a certificate of our own ---- */
 
-/* Writes the file in one step and for good; readable by its owner alone. */
-static int write_file(const char *path, const gnutls_datum_t *text)
+/* Writes the file in one step and for good; readable by its owner alone, who is the
+ * folder's: the user whom the process becomes. */
+static int write_file(const char *path, const struct stat *folder, const gnutls_datum_t *text)
 {
 	char temporary[PATH_MAX];
 	int result = 0;
@@ -228,7 +229,9 @@ static int write_file(const char *path, const gnutls_datum_t *text)
 
 	ssize_t n = write(fd, text->data, text->size);
 
-	if (n < 0 || fsync(fd) < 0)
+	if (fchown(fd, folder->st_uid, folder->st_gid) < 0 && errno != EPERM)
+		result = -errno;
+	else if (n < 0 || fsync(fd) < 0)
 		result = -errno;
 	else if ((size_t)n < text->size)
 		result = -ENOSPC;
@@ -265,13 +268,16 @@ static int describe(gnutls_x509_crt_t crt, gnutls_x509_privkey_t key, const char
 	       gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0) < 0;
 }
 
-static int make_own(const char *certificate, const char *key_path, const char *name)
+static int make_own(const char *folder, const char *certificate, const char *key_path, const char *name)
 {
 	gnutls_x509_crt_t crt = NULL;
 	gnutls_x509_privkey_t key = NULL;
 	gnutls_datum_t text = {0};
+	struct stat st;
 	int result = -ENOMEM;
 
+	if (stat(folder, &st) < 0)
+		return -errno;
 	if (gnutls_x509_privkey_init(&key) < 0 || gnutls_x509_crt_init(&crt) < 0)
 		goto out;
 	result = -EINVAL;
@@ -280,12 +286,12 @@ static int make_own(const char *certificate, const char *key_path, const char *n
 	    describe(crt, key, name) || gnutls_x509_privkey_export2(key, GNUTLS_X509_FMT_PEM, &text) < 0)
 		goto out;
 	/* The certificate last: it is there only when all is. */
-	result = write_file(key_path, &text);
+	result = write_file(key_path, &st, &text);
 	forget(&text);
 	if (result)
 		goto out;
 	result = gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &text) < 0 ? -EINVAL
-									      : write_file(certificate, &text);
+									      : write_file(certificate, &st, &text);
 out:
 	forget(&text);
 	gnutls_x509_crt_deinit(crt);
@@ -308,7 +314,7 @@ int credentials_own(struct credentials **out, const char *folder, const char *na
 	if (*made) {
 		mkdir(folder, 0755); /* what keeps it from being there shows below */
 
-		int result = make_own(certificate, key, name[0] ? name : "pollux");
+		int result = make_own(folder, certificate, key, name[0] ? name : "pollux");
 
 		if (result) {
 			snprintf(error, error_size, "cannot make a certificate in %s: %s", folder,

@@ -46,7 +46,8 @@ int credentials_load(struct credentials **out, const char *certificate, const ch
 
 /* credentials_own - the self-signed certificate kept in `folder`, made (as is the folder) when
  * none is there: for a P-256 key, in the name `name` ("pollux" if that is empty), of no end
- * that matters: clients know it by its pin.  The key's file is the owner's alone.
+ * that matters: clients know it by its pin.  The files are of the
+ * folder's owner, and the key's is for nobody else.
  * Returns as credentials_load does; *made says whether it is new. */
 int credentials_own(struct credentials **out, const char *folder, const char *name, bool *made,
 		    char *error, size_t error_size);

@@ -129,6 +129,25 @@ Test(credentials, files_that_will_not_do)
 	clean();
 }
 
+/* Made by root, they are the folder's owner's: whom the process becomes. */
+Test(credentials, owner)
+{
+	struct credentials *c;
+	struct stat st;
+	bool made;
+
+	credentials_drop(own());
+	unlink(certificate);
+	unlink(key);
+	if (geteuid() == 0)
+		cr_assert_eq(chown(folder, 65534, 65534), 0);
+	cr_assert_eq(credentials_own(&c, folder, "", &made, error, sizeof(error)), 0, "%s", error);
+	credentials_drop(c);
+	cr_assert_eq(stat(key, &st), 0);
+	cr_expect_eq(st.st_uid, geteuid() == 0 ? 65534 : geteuid());
+	clean();
+}
+
 Test(credentials, a_folder_that_will_not_do)
 {
 	struct credentials *c;
