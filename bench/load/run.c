@@ -42,6 +42,7 @@ struct state {
 	struct run_result *out;
 	struct flights flights;
 	double ticks;           /* a second */
+	uint64_t now;           /* when this round of the loop began */
 	uint64_t start, end;    /* of sending */
 	uint64_t schedule;      /* open loop: when the first query was due */
 	uint64_t due;           /* open loop: queries handed to `fill` or given up */
@@ -262,7 +263,8 @@ static uint64_t wanted(struct state *s)
 	if (s->plan->rate == 0)
 		return s->plan->inflight > s->flights.pending ? s->plan->inflight - s->flights.pending : 0;
 
-	uint64_t due = (uint64_t)((double)(rte_rdtsc() - s->schedule) / s->ticks * s->plan->rate);
+	/* As of the round's begin: a stall behind it has not been taken off the schedule yet. */
+	uint64_t due = (uint64_t)((double)(s->now - s->schedule) / s->ticks * s->plan->rate);
 
 	if (due <= s->due)
 		return 0;
@@ -355,7 +357,7 @@ static void loop(struct state *s)
 	uint64_t before = s->start;
 
 	for (bool worked = false;;) {
-		uint64_t now = rte_rdtsc();
+		uint64_t now = s->now = rte_rdtsc();
 
 		if (s->sending) {
 			if ((double)(now - before) > STALL * s->ticks) {
