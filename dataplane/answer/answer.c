@@ -15,7 +15,9 @@
 #define CHAIN_MAX 16
 #define CHAIN_END (POINTER_MAX - 800) /* octets */
 
-#define GLUE_AHEAD 4 /* name servers whose addresses are fetched beforehand */
+#define BURST_AHEAD 64 /* queries whose data is fetched at a time, */
+#define BLOCK_AHEAD 4  /* of a block so many cache lines and the last, */
+#define GLUE_AHEAD 4   /* and the addresses of so many name servers */
 
 enum section { ANSWER, AUTHORITY, ADDITIONAL };
 
@@ -685,28 +687,58 @@ static inline bool prefetch_name(const struct reader *r, struct query *q)
 	return true;
 }
 
-/* Of the parent.  True: it is there. */
-static inline bool prefetch_parent(const struct reader *r, struct query *q)
+/* Of the parent. */
+static inline void prefetch_parent(const struct reader *r, struct query *q)
 {
 	bool absent;
 
 	q->hint.node = table_candidate(table_current(r->map.base), q->parent_hash, &absent);
 	q->hint.absent += absent && q->qname.labels > 1;
-	if (!q->hint.node)
+	if (q->hint.node)
+		prefetch_node(r, q->hint.node, 3);
+}
+
+/* Where the name is, when the table has told, and of which RRset the answer will begin there.
+ * True: a cut with glue. */
+static inline bool prefetch_set(const struct reader *r, struct query *q)
+{
+	bool ds = q->qtype == TYPE_DS && q->qname.labels > 0;
+
+	if (!q->hint.node ||
+	    !find_quick(r, &q->qname, &q->hint, q->qname.labels - (ds ? 1u : 0u), &q->found))
 		return false;
-	prefetch_node(r, q->hint.node, 3);
+	q->hint.sure = true;
+
+	const struct node *n = q->found.node;
+	bool cut = n->flags & NODE_CUT;
+
+	if (!q->found.exact && !cut)
+		return false;
+
+	const struct rrset *s = node_rrset(n, cut && !ds ? TYPE_NS : q->qtype);
+
+	q->set = s;
+	if (!s)
+		return false;
+	const uint8_t *block = rrset_block(n, s), *end = block + (q->dnssec_ok ? s->len + s->sig_len : s->len);
+
+	__builtin_prefetch(block);
+	__builtin_prefetch(end - 1);
+	for (unsigned i = 1; end - block > 64 && i < BLOCK_AHEAD; i++)
+		__builtin_prefetch(block += 64);
+	if (!cut || n->glue_cnt == 0)
+		return false;
+	__builtin_prefetch(node_glue(n));
 	return true;
 }
 
-/* If the parent is a cut, of the glue that goes with it: first where it would be, then itself. */
-static inline bool prefetch_glue(const struct reader *r, const struct query *q, bool itself)
+/* Of the glue that goes with a cut: first where it would be, then itself. */
+static inline void prefetch_glue(const struct reader *r, const struct query *q, bool itself)
 {
-	const struct node *n = arena_at(r->map.base, q->hint.node);
+	const struct node *n = q->found.node;
 	const struct table *t = table_current(r->map.base);
 	bool absent;
 
-	if (!(n->flags & NODE_CUT) || n->glue_cnt == 0)
-		return false;
 	for (unsigned i = 0; i < n->glue_cnt && i < GLUE_AHEAD; i++) {
 		uint64_t hash = node_glue(n)[i].hash;
 		ref at = itself ? table_candidate(t, hash, &absent) : 0;
@@ -716,28 +748,30 @@ static inline bool prefetch_glue(const struct reader *r, const struct query *q, 
 		else if (!itself)
 			table_prefetch_bucket(t, hash);
 	}
-	return true;
 }
 
-void query_prefetch_burst(const struct reader *r, struct query **q, unsigned cnt)
+void query_prefetch_burst(const struct reader *r, struct query *const *q, unsigned cnt)
 {
-	unsigned left = 0;
+	struct query *some[BURST_AHEAD];
 
-	for (unsigned i = 0; i < cnt; i++)
-		if (prefetch_name(r, q[i]))
-			q[left++] = q[i];
-	cnt = left;
-	left = 0;
-	for (unsigned i = 0; i < cnt; i++)
-		if (prefetch_parent(r, q[i]))
-			q[left++] = q[i];
-	cnt = left;
-	left = 0;
-	for (unsigned i = 0; i < cnt; i++)
-		if (prefetch_glue(r, q[i], false))
-			q[left++] = q[i];
-	for (unsigned i = 0; i < left; i++)
-		prefetch_glue(r, q[i], true);
+	for (unsigned from = 0, n; from < cnt; from += n, q += n) {
+		unsigned left = 0;
+
+		n = cnt - from < BURST_AHEAD ? cnt - from : BURST_AHEAD;
+		for (unsigned i = 0; i < n; i++)
+			if (prefetch_name(r, q[i]))
+				some[left++] = q[i];
+		for (unsigned i = 0; i < left; i++)
+			prefetch_parent(r, some[i]);
+		left = 0;
+		for (unsigned i = 0; i < n; i++)
+			if (prefetch_set(r, q[i]))
+				some[left++] = q[i];
+		for (unsigned i = 0; i < left; i++)
+			prefetch_glue(r, some[i], false);
+		for (unsigned i = 0; i < left; i++)
+			prefetch_glue(r, some[i], true);
+	}
 }
 
 void query_prefetch(const struct reader *r, struct query *q)
@@ -747,19 +781,14 @@ void query_prefetch(const struct reader *r, struct query *q)
 
 /* The commonest answer: an RRset of the very name asked for, which stands ready as it goes
  * into the message.  Returns the answer's length, 0 when there is more to it. */
-static inline size_t answer_plain(const struct reader *r, const struct query *q,
-				  const struct found *f, uint8_t *out)
+static inline size_t answer_plain(const struct reader *r, const struct query *q, uint8_t *out)
 {
-	const struct node *n = f->node;
+	const struct node *n = q->found.node;
+	const struct rrset *s = q->set;
 	size_t at = q->question_end, room = (size_t)q->limit - q->opt_room;
 
-	if (!f->exact || n->flags & (NODE_HIDDEN | NODE_BELOW | NODE_CUT) ||
-	    q->qtype == TYPE_NSEC3 || q->options.zoneversion)
-		return 0;
-
-	const struct rrset *s = node_rrset(n, q->qtype);
-
-	if (!s || (n->glue_cnt && q->qtype == TYPE_NS))
+	if (!s || n->flags & (NODE_HIDDEN | NODE_BELOW | NODE_CUT) ||
+	    q->qtype == TYPE_NSEC3 || q->options.zoneversion || (n->glue_cnt && q->qtype == TYPE_NS))
 		return 0;
 
 	size_t len = q->dnssec_ok ? s->len + s->sig_len : s->len;
@@ -774,9 +803,9 @@ static inline size_t answer_plain(const struct reader *r, const struct query *q,
 
 /* The next: neither the name is there nor a wildcard, and no proof of that is asked for
  * (RFC 1035 section 4.3.2 3c, RFC 2308 section 3).  Returns as answer_plain. */
-static inline size_t answer_no_name(const struct reader *r, const struct query *q,
-				    const struct found *f, uint8_t *out)
+static inline size_t answer_no_name(const struct reader *r, const struct query *q, uint8_t *out)
 {
+	const struct found *f = &q->found;
 	const struct node *apex = arena_at(r->map.base, f->snapshot->apex);
 	size_t at = q->question_end, room = (size_t)q->limit - q->opt_room;
 
@@ -812,14 +841,6 @@ static inline size_t answer_no_name(const struct reader *r, const struct query *
 	return write_opt(r, q, out, at + s->len, RCODE_NXDOMAIN);
 }
 
-/* Where the answer to q begins to be looked for.  False if query_prefetch does not tell. */
-static inline bool found_quick(const struct reader *r, const struct query *q, struct found *f)
-{
-	bool ds = q->qtype == TYPE_DS && q->qname.labels > 0;
-
-	return q->hint.node && find_quick(r, &q->qname, &q->hint, q->qname.labels - (ds ? 1u : 0u), f);
-}
-
 size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint16_t *rcode)
 {
 	if (q->options.cookie_len && q->opcode == OPCODE_QUERY && edns_refuse(r, q)) {
@@ -839,14 +860,13 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 		return query_error(r, q, out, RCODE_SERVFAIL);
 	}
 
-	struct found f;
-	bool quick = found_quick(r, q, &f);
-	size_t len = quick ? answer_plain(r, q, &f, out) : 0;
+	bool quick = q->hint.sure;
+	size_t len = quick ? answer_plain(r, q, out) : 0;
 
 	*rcode = RCODE_NOERROR;
 	if (len)
 		return len;
-	len = quick ? answer_no_name(r, q, &f, out) : 0;
+	len = quick ? answer_no_name(r, q, out) : 0;
 	*rcode = RCODE_NXDOMAIN;
 	if (len)
 		return len;
@@ -869,7 +889,7 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	if (out != q->msg)
 		memcpy(out, q->msg, q->question_end);
 
-	bool on = quick ? step_found(&w, &f) : step(&w, &q->hint);
+	bool on = quick ? step_found(&w, &q->found) : step(&w, &q->hint);
 
 	while (on)
 		on = step(&w, NULL);

@@ -58,10 +58,24 @@ struct edns_options {
 	uint8_t cookie[40];    /* the client's, then the server's */
 };
 
-/* What query_prefetch has learnt of where a name is (find.h). */
+struct node;
+struct rrset;
+struct snapshot;
+struct zone;
+
+/* Where a name is (find.h). */
+struct found {
+	const struct zone *zone;      /* NULL: no loaded zone holds the name */
+	const struct snapshot *snapshot;
+	const struct node *node;      /* of the name, or its closest encloser */
+	bool exact;
+};
+
+/* What query_prefetch_burst has learnt on the way there. */
 struct find_hint {
 	ref node;              /* perhaps the node of the longest suffix not known to be absent; or 0 */
 	uint8_t absent;        /* so many of the longest suffixes are not in the table: 0 to 2 */
+	bool sure;             /* `found` is where the name is */
 };
 
 struct query {
@@ -76,6 +90,8 @@ struct query {
 	uint16_t opt_room;     /* octets kept for our OPT with its options, 0 without EDNS */
 	uint8_t opcode;
 	enum transport transport;
+	uint64_t parent_hash;  /* query_prefetch_burst's */
+	struct found found;
 
 	/* Query_parse sets the rest to 0 first, to the options' cookie. */
 	uint16_t qtype, qclass;
@@ -96,7 +112,7 @@ struct query {
 	const uint8_t *client;
 	/* Kept by query_prefetch_burst for query_answer. */
 	struct find_hint hint;
-	uint64_t parent_hash;
+	const struct rrset *set; /* of the type asked for or, at a cut, NS; may be NULL */
 	struct edns_options options;
 
 	struct name qname;     /* folded */
@@ -117,8 +133,8 @@ enum verdict query_parse(const struct reader *r, struct query *q, const uint8_t 
 
 /* query_prefetch_burst - find out where the answers to a burst's queries are, and have that
  * fetched into the cache while others are looked at.  q[0..cnt) have passed query_parse with
- * VERDICT_ANSWER; the array is used up.  Answers are right without it, too, but slower. */
-void query_prefetch_burst(const struct reader *r, struct query **q, unsigned cnt);
+ * VERDICT_ANSWER.  Answers are right without it, too, but slower. */
+void query_prefetch_burst(const struct reader *r, struct query *const *q, unsigned cnt);
 
 /* query_prefetch - the same for one query alone. */
 void query_prefetch(const struct reader *r, struct query *q);

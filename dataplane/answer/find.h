@@ -13,13 +13,6 @@
 #include "db.h"
 #include "db_protocol.h"
 
-struct found {
-	const struct zone *zone;      /* NULL: no loaded zone holds the name */
-	const struct snapshot *snapshot;
-	const struct node *node;      /* of the name, or its closest encloser */
-	bool exact;
-};
-
 /* find_name - look `name` (folded, hash of all of it) up in the reader's version.
  *
  * Zones whose apex has more than max_apex labels do not take part: that is how DS at
