@@ -26,6 +26,11 @@
 #include "dataplane/answer/rrtype.h"
 #include "dataplane/answer/wire.h"
 
+#ifdef __clang__
+#define COMPILER "clang " __clang_version__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
 #define BURST 32         /* queries in flight, as in a worker */
 
 enum kind { HIT, MISS, DEEP_MISS, REFERRAL, WILDCARD, CHAIN, KINDS };
@@ -385,7 +390,7 @@ int main(int argc, char **argv)
 	reader_online(&reader);
 	reader_begin(&reader);
 	printf("%u hosts and %u delegations%s, seed %u, %s pages, %u questions of each kind, "
-	       "%u rounds\n", names, names, denial == NSEC ? ", NSEC and DO" :
+	       "%u rounds; " COMPILER "\n", names, names, denial == NSEC ? ", NSEC and DO" :
 	       denial ? ", NSEC3 and DO" : "", seed, u.huge ? "2 MiB" : "4 KiB", questions, rounds);
 	printf("made in %.2f s, %.1f MiB in the arena\n", (made - start) / 1e9,
 	       (double)u.used / (1 << 20));
