@@ -364,22 +364,20 @@ void port_close(struct port *p)
 
 /* ---- frames ---- */
 
-unsigned port_receive(struct port *p, struct frame *frame, bool *more)
+unsigned port_receive(struct port *p, struct frame *frame, unsigned *waiting)
 {
 	unsigned cnt;
 
 	if (p->kind == PORT_MEMIF) {
-		unsigned waiting = memif_waiting(&p->memif);
-
-		cnt = waiting < PORT_BURST ? waiting : PORT_BURST;
-		*more = waiting >= 2 * PORT_BURST;
+		*waiting = memif_waiting(&p->memif);
+		cnt = *waiting < PORT_BURST ? *waiting : PORT_BURST;
 		for (unsigned i = 0; i < cnt; i++)
 			frame[i].data = memif_answer(&p->memif, i, &frame[i].len);
 		p->received_cnt = cnt;
 		return cnt;
 	}
 	cnt = rte_eth_rx_burst(p->id, 0, p->received, PORT_BURST);
-	*more = cnt >= PORT_BURST / 2;
+	*waiting = cnt >= PORT_BURST / 2 ? 2 * PORT_BURST : cnt;
 	for (unsigned i = 0; i < cnt; i++) {
 		frame[i].data = rte_pktmbuf_mtod(p->received[i], uint8_t *);
 		frame[i].len = rte_pktmbuf_data_len(p->received[i]);

@@ -52,8 +52,9 @@ int port_open(struct port *p, unsigned core, double seconds);
 void port_close(struct port *p);
 
 /* port_receive - up to PORT_BURST frames, the caller's to read until port_release, which
- * must follow.  *more: were so many waiting that we lag behind?  As far as can be told. */
-unsigned port_receive(struct port *p, struct frame *frame, bool *more);
+ * must follow.  *waiting: how many there were.  Over memif that is known; elsewhere a burst
+ * that is half full counts as two. */
+unsigned port_receive(struct port *p, struct frame *frame, unsigned *waiting);
 void port_release(struct port *p);
 
 /* port_room - room for up to cnt frames (PORT_BURST at most) to be written to frame[i].data;

@@ -79,7 +79,7 @@ static void text_result(const struct options *o, const struct run *run, const st
 	for (unsigned i = 0; i < QUANTILES; i++)
 		printf(" %s %.1f ", quantile_names[i], microseconds(r, hist_quantile(&r->latency, quantiles[i])));
 	printf(" max %.1f microseconds\n", microseconds(r, r->latency.max));
-	printf("generator  busy %.1f %%, behind %.0f %% of the answers as many again were waiting, CPU taken away %.1f %%\n",
+	printf("generator  busy %.1f %%, behind for %.0f %% of the answers, CPU taken away %.1f %%\n",
 	       100 * r->busy, 100 * r->full, 100 * r->stalled);
 	printf("limit      %s\n", limit(r, plan));
 	if (o->watch_cnt > 0)

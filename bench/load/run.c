@@ -29,7 +29,7 @@
 #define LINK_LOST_AFTER 0.05  /* seconds */
 
 /* Shares above which the generator is taken for the limit: the time that it had work, and
- * the answers behind which as many again were waiting.  Above the third the run says
+ * the answers that came while too many were waiting.  Above the third the run says
  * nothing. */
 #define BOUND_BUSY 0.97
 #define BOUND_FULL 0.60
@@ -47,7 +47,7 @@ struct state {
 	uint64_t schedule;      /* open loop: when the first query was due */
 	uint64_t due;           /* open loop: queries handed to `fill` or given up */
 	uint64_t skipped;       /* of these given up */
-	uint64_t full;          /* answers in full bursts */
+	uint64_t behind;        /* answers that were among too many waiting ones */
 	uint64_t busy, stalled; /* ticks */
 	uint64_t chore_at, progress_at, progress_cnt, course_at, course_last, linkless;
 	bool sending;
@@ -191,14 +191,14 @@ static void take_answers(struct state *s, const struct frame *frame, unsigned cn
 static unsigned receive(struct state *s)
 {
 	struct frame frame[BURST];
-	bool more;
-	unsigned cnt = port_receive(s->r->port, frame, &more);
+	unsigned waiting, cnt = port_receive(s->r->port, frame, &waiting);
 
 	if (cnt > 0) {
 		take_answers(s, frame, cnt, rte_rdtsc());
 		port_release(s->r->port);
-		if (more)
-			s->full += cnt;
+		/* Who has the queries, the server or we? */
+		if (waiting > BURST || (s->plan->rate == 0 && 2 * waiting > s->plan->inflight))
+			s->behind += cnt;
 	}
 	return cnt;
 }
@@ -468,7 +468,7 @@ int run_go(struct run *r, const struct run_plan *plan, struct run_result *out)
 		out->seconds = (double)(rte_rdtsc() - s.start) / s.ticks;
 	out->busy = (double)s.busy / s.ticks / out->seconds;
 	out->stalled = (double)s.stalled / s.ticks / out->seconds;
-	out->full = received ? (double)s.full / (double)received : 0;
+	out->full = received ? (double)s.behind / (double)received : 0;
 	out->cpu = cpu_seconds() - cpu;
 	out->watched = watched_seconds(r) - watched;
 	r->number = s.flights.next;

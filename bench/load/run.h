@@ -56,7 +56,7 @@ struct run_result {
 	double ticks;           /* TSC ticks a second */
 	double busy;            /* share of time in rounds that sent or received something */
 	double stalled;         /* share of time in which the CPU was elsewhere */
-	double full;            /* share of answers behind which as many again were waiting */
+	double full;            /* share of answers taken while more than a burst, or half of what is under way, was waiting */
 	double cpu;             /* seconds of CPU that this process took */
 	double watched;         /* seconds of CPU that the watched processes took */
 	uint64_t no_buffer;     /* times that no packet buffer was free */
