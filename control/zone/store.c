@@ -24,16 +24,17 @@
 
 #define STORE_LAYOUT 1
 #define MAP_SIZE ((size_t)64 << 30)  /* octets of address space: the most that it can hold */
-#define PART ((size_t)1 << 20)       /* octets of a value, about */
-#define PART_ROOM (PART + (256u << 10)) /* and of the last RRset in it, at most 65,535 octets of RDATA */
+#define PART ((size_t)1 << 20)       /* octets of a value, about: its last RRset may be long */
+#define PART_ROOM (PART + (256u << 10)) /* mostly enough */
+#define MANY UINT16_MAX              /* for a number of records: 32 bits with it follow */
 
 struct store {
-	int directory;               /* locked */
+	int lock;                    /* a file that is locked */
 	MDB_env *env;
 	MDB_dbi zone, journal, base;
 	MDB_txn *txn;                /* store_begin's */
-	uint8_t *part;               /* PART_ROOM octets */
-	size_t len;
+	uint8_t *part;
+	size_t len, room;            /* octets of it */
 	char error[256];
 };
 
@@ -145,14 +146,17 @@ int store_open(struct store **out, const char *directory, char *error, size_t er
 		snprintf(error, error_size, "out of memory");
 		return -ENOMEM;
 	}
-	s->directory = rc ? -1 : open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->directory < 0) {
+	s->room = PART_ROOM;
+	/* A file of its own: the directory may be the run directory, too, which has a lock. */
+	snprintf(path, sizeof(path), "%s/zones.lock", directory);
+	s->lock = rc ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+	if (s->lock < 0) {
 		rc = rc ? rc : -errno;
 		snprintf(error, error_size, "data-directory %s: %s", directory, strerror(-rc));
 		store_close(s);
 		return rc;
 	}
-	if (flock(s->directory, LOCK_EX | LOCK_NB)) {
+	if (flock(s->lock, LOCK_EX | LOCK_NB)) {
 		rc = -errno;
 		snprintf(error, error_size, "data-directory %s: another process has it", directory);
 		store_close(s);
@@ -177,8 +181,8 @@ void store_close(struct store *s)
 		mdb_txn_abort(s->txn);
 	if (s->env)
 		mdb_env_close(s->env);
-	if (s->directory >= 0)
-		close(s->directory);
+	if (s->lock >= 0)
+		close(s->lock);
 	free(s->part);
 	free(s);
 }
@@ -320,11 +324,17 @@ int store_find(struct store *s, const struct name *apex, struct store_zone *z)
 /* ---- RRsets as octets ---- */
 
 /* A part is a checksum of what follows, then RRsets: type, number of records (0: it
- * goes), the owner, and of each record TTL, length and RDATA. */
+ * goes; MANY), the owner, and of each record TTL, length and RDATA. */
 #define CHECKSUM 8
 
 static void part_begin(struct store *s)
 {
+	uint8_t *part = s->room > PART_ROOM ? realloc(s->part, PART_ROOM) : NULL;
+
+	if (part) {
+		s->part = part;
+		s->room = PART_ROOM;
+	}
 	s->len = CHECKSUM;
 }
 
@@ -336,22 +346,33 @@ static void part_octets(struct store *s, const void *octets, size_t len)
 
 static size_t set_octets(const uint8_t *owner, const struct record *rr, size_t cnt)
 {
-	size_t octets = 4 + name_wire_len(owner);
+	size_t octets = 8 + name_wire_len(owner);
 
 	for (size_t i = 0; i < cnt; i++)
 		octets += 6u + rr[i].rdata_len;
 	return octets;
 }
 
-/* part_set - append one RRset; false when it is too big for any part. */
+/* part_set - append one RRset; false without memory. */
 static bool part_set(struct store *s, const uint8_t *owner, uint16_t type,
 		     const struct record *rr, size_t cnt)
 {
-	uint16_t head[2] = {type, (uint16_t)cnt};
+	uint16_t head[2] = {type, cnt < MANY ? (uint16_t)cnt : MANY};
+	uint32_t many = (uint32_t)cnt;
+	size_t need = s->len + set_octets(owner, rr, cnt);
 
-	if (cnt > UINT16_MAX || s->len + set_octets(owner, rr, cnt) > PART_ROOM)
-		return false;
+	/* All RRSIGs of a name are one RRset here, which may be of many MiB. */
+	if (need > s->room) {
+		uint8_t *part = realloc(s->part, need);
+
+		if (!part)
+			return false;
+		s->part = part;
+		s->room = need;
+	}
 	part_octets(s, head, sizeof(head));
+	if (cnt >= MANY)
+		part_octets(s, &many, sizeof(many));
 	part_octets(s, owner, name_wire_len(owner));
 	for (size_t i = 0; i < cnt; i++) {
 		part_octets(s, &rr[i].ttl, 4);
@@ -394,10 +415,15 @@ static int cut_set(struct cut *c, struct records *rs, uint32_t *line)
 {
 	struct name owner;
 	uint16_t head[2], len;
-	uint32_t ttl;
+	uint32_t ttl, cnt;
 	int error = 0;
 
-	if (!cut_octets(c, head, sizeof(head)) || !name_from_wire(&owner, c->at, c->len))
+	if (!cut_octets(c, head, sizeof(head)))
+		return -EINVAL;
+	cnt = head[1];
+	if (cnt == MANY && !cut_octets(c, &cnt, sizeof(cnt)))
+		return -EINVAL;
+	if (!name_from_wire(&owner, c->at, c->len))
 		return -EINVAL;
 	c->at += owner.len;
 	c->len -= owner.len;
@@ -405,7 +431,7 @@ static int cut_set(struct cut *c, struct records *rs, uint32_t *line)
 		error = records_add(rs, owner.wire, head[0], 0, NULL, 0, EDIT_UNSET, ++*line);
 	if (line)
 		++*line;
-	for (uint16_t i = 0; !error && i < head[1]; i++) {
+	for (uint32_t i = 0; !error && i < cnt; i++) {
 		if (!cut_octets(c, &ttl, 4) || !cut_octets(c, &len, 2) || c->len < len)
 			return -EINVAL;
 		error = records_add(rs, owner.wire, head[0], ttl, c->at, len, EDIT_SET,
@@ -566,7 +592,7 @@ int store_change(struct store *s, const struct name *apex, const struct zonefile
 	part_begin(s);
 	for (size_t i = 0; !error && i < cnt; i++) {
 		if (!part_set(s, c[i].owner, c[i].type, c[i].rr, c[i].rr_cnt))
-			return fail(s, "an RRset", EFBIG);
+			return fail(s, "an RRset", ENOMEM);
 		if (s->len >= PART || i + 1 == cnt) {
 			error = put_journal(s, apex, &d);
 			part_begin(s);
@@ -697,7 +723,7 @@ int store_base_put(struct store *s, struct store_base *b, const struct records *
 		     name_cmp(rr[n].owner, rr->owner) == 0; n++)
 			;
 		if (!part_set(s, rr->owner, rr->type, rr, n))
-			return fail(s, "an RRset", EFBIG);
+			return fail(s, "an RRset", ENOMEM);
 		if (s->len >= PART || i + n == rs->cnt) {
 			error = part_put(s, s->base, key.octets, key.len);
 			b->octets += s->len;

@@ -95,6 +95,24 @@ static uint64_t used(struct lab *l)
 	return u.used;
 }
 
+/* Buckets that others have overflown into stay until the table is made anew.  How many there are
+ * depends on the secret. */
+static uint64_t overflow(struct lab *l)
+{
+	const struct table *t = l->db->table.table;
+	uint64_t octets = 0;
+
+	for (uint64_t i = 0; i <= t->mask; i++) {
+		const struct bucket *b = &t->bucket[i];
+
+		while ((ref)b->more) {
+			b = arena_at(l->db->base, (ref)b->more);
+			octets += sizeof(*b);
+		}
+	}
+	return octets;
+}
+
 static struct found look(struct lab *l, const struct name *n, unsigned max_apex)
 {
 	struct found f;
@@ -392,7 +410,7 @@ Test(db, random_zones, .timeout = 240)
 		cr_assert_eq(drop(&l, &m[i].apex), m[i].loaded ? 0 : -ENOENT);
 	reclaim(&l);
 	reclaim(&l);
-	cr_assert_eq(used(&l), empty, "every block came back");
+	cr_assert_eq(used(&l) - overflow(&l), empty, "every block came back");
 	db_destroy(l.db);
 }
 
@@ -541,7 +559,7 @@ Test(db, change_equals_put, .timeout = 240)
 	cr_assert_eq(drop(&l, &apex), 0);
 	reclaim(&l);
 	reclaim(&l);
-	cr_assert_eq(used(&l), empty);
+	cr_assert_eq(used(&l) - overflow(&l), empty);
 	db_destroy(l.db);
 }
 

@@ -2,9 +2,11 @@
 /* What the durable store gives back. */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "control/zone/edit.h"
@@ -35,10 +37,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-	static const char *const file[] = {"zones.mdb", "zones.mdb-lock"};
+	static const char *const file[] = {"zones.mdb", "zones.mdb-lock", "zones.lock"};
 
 	store_close(store);
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		char path[128];
 
 		snprintf(path, sizeof(path), "%s/%s", folder, file[i]);
@@ -262,6 +264,62 @@ Test(store, added_and_removed)
 	out[0] = '\0';
 	cr_assert_eq(store_each(store, on_zone, out), 0);
 	cr_assert_str_eq(out, "a.example. 1 /some/file;");
+}
+
+/* All RRSIGs of a name are one RRset here: more of them than 16 bits count, and more octets than
+ * a part mostly has. */
+Test(store, as_many_signatures_as_a_name_may_have)
+{
+	enum { CNT = 70000, LEN = 18 + 1 + 40 };
+	struct record *rr = calloc(CNT, sizeof(*rr));
+	struct rrset_change c[2] = {
+		{.owner = zone.wire, .type = TYPE_RRSIG, .rr = rr, .rr_cnt = CNT},
+		{.owner = below.wire, .type = TYPE_RRSIG, .rr = rr, .rr_cnt = 1},
+	};
+	uint8_t (*rdata)[LEN] = calloc(CNT, LEN);
+	struct records base, ops, all;
+	struct store_base b;
+
+	cr_assert(rr && rdata);
+	records_init(&all);
+	for (unsigned i = 0; i < CNT; i++) {
+		memcpy(rdata[i] + 19, &i, sizeof(i));
+		rr[i] = (struct record){.owner = zone.wire, .rdata = rdata[i], .ttl = 60, .type = TYPE_RRSIG,
+					.rdata_len = LEN};
+		cr_assert_eq(records_add(&all, zone.wire, TYPE_RRSIG, 60, rdata[i], LEN, 0, 0), 0);
+	}
+	cr_assert_eq(store_begin(store), 0);
+	cr_assert_eq(store_change(store, &zone, &id, c, 2), 0, "%s", store_error(store));
+	cr_assert_eq(store_base_begin(store, &b, &zone), 0);
+	cr_assert_eq(store_base_put(store, &b, &all), 0, "%s", store_error(store));
+	cr_assert_eq(store_base_end(store, &b), 0);
+	cr_assert_eq(store_change(store, &zone, &id, c, 2), 0, "%s", store_error(store));
+	cr_assert_eq(store_commit(store), 0);
+	reopen();
+	records_init(&base);
+	records_init(&ops);
+	cr_assert_eq(store_read(store, &zone, &base, &ops), 0, "%s", store_error(store));
+	cr_assert_eq(base.cnt, CNT);
+	cr_assert_eq(ops.cnt, 1 + CNT + 1 + 1); /* each behind an operation that unsets what was there */
+	for (unsigned i = 0; i < CNT; i++) {
+		cr_assert(base.rr[i].rdata_len == LEN && memcmp(base.rr[i].rdata, rdata[i], LEN) == 0);
+		cr_assert(ops.rr[1 + i].rdata_len == LEN && memcmp(ops.rr[1 + i].rdata, rdata[i], LEN) == 0);
+	}
+	cr_assert_eq(name_cmp(ops.rr[2 + CNT].owner, below.wire), 0);
+	records_free(&base);
+	records_free(&ops);
+	records_free(&all);
+	free(rdata);
+	free(rr);
+}
+
+Test(store, in_a_directory_that_somebody_has_locked)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY);
+
+	cr_assert(fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0);
+	reopen();
+	close(fd);
 }
 
 Test(store, one_process)
