@@ -192,6 +192,7 @@ static int registry_grow(struct zones *z)
 	return 0;
 }
 
+/* The entry is taken over, also when there is no memory for it. */
 static int registry_insert(struct zones *z, struct zone_entry *e)
 {
 	bool there;
@@ -208,6 +209,8 @@ static int registry_insert(struct zones *z, struct zone_entry *e)
 		z->cnt++;
 	}
 	uv_mutex_unlock(&z->mutex);
+	if (error)
+		entry_free(e);
 	return error;
 }
 
@@ -870,54 +873,6 @@ static int remove_zone(struct zones *z, struct job *j)
 
 /* ---- changes of RRsets: the writer thread ---- */
 
-/* Keeps the SOA that a walk meets. */
-struct soa {
-	uint8_t rdata[2 * NAME_MAX_LEN + 20];
-	uint16_t len;
-	uint32_t ttl;
-};
-
-static int on_soa(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl,
-		  const uint8_t *rdata, uint16_t rdata_len)
-{
-	struct soa *soa = arg;
-
-	(void)owner;
-	if (type != TYPE_SOA || rdata_len > sizeof(soa->rdata) || rdata_len < 20)
-		return 0;
-	memcpy(soa->rdata, rdata, rdata_len);
-	soa->len = rdata_len;
-	soa->ttl = ttl;
-	return 1;
-}
-
-/* Raises the serial (RFC 1982 section 3.1) by an operation of its own, unless there is
- * one on the SOA already, so that what is made durable says all that changes. */
-static int raise_serial(struct zones *z, struct edit_zone *zone)
-{
-	struct soa soa = {.len = 0};
-	const struct record *rr = zone->ops.rr;
-	int error;
-
-	for (size_t i = 0; i < zone->ops.cnt; i++)
-		if ((rr[i].type == TYPE_SOA || rr[i].type == TYPE_ANY) &&
-		    name_cmp(rr[i].owner, zone->apex.wire) == 0)
-			return 0;
-	reader_online(&z->reader);
-	reader_begin(&z->reader);
-	error = reader_walk(&z->reader, &zone->apex, &zone->apex, on_soa, &soa);
-	reader_end(&z->reader);
-	reader_offline(&z->reader);
-	if (error < 0)
-		return error;
-
-	uint8_t *serial = soa.rdata + soa.len - 20;
-
-	wire_write32(serial, wire_read32(serial) + 1);
-	return records_add(&zone->ops, zone->apex.wire, TYPE_SOA, soa.ttl, soa.rdata, soa.len,
-			   EDIT_SET, EDIT_LINES_MAX + 1);
-}
-
 /* What a check of changed names needs. */
 struct checking {
 	struct faults faults;
@@ -944,6 +899,21 @@ static void apply_fault(struct checking *c, const char *cause)
 	on_fault(&c->faults, text);
 }
 
+/* Makes durable what was staged of a zone.  Where its serial was raised by itself that is a
+ * change like the others: what is durable says all that changes. */
+static int store_zone_change(struct zones *z, const struct txn *t, const struct edit_zone *zone,
+			     const struct zone_entry *entry, struct edit_changes *c)
+{
+	uint8_t rdata[TXN_SOA_RDATA];
+	struct record soa;
+
+	if (txn_soa(t, &zone->apex, &soa, rdata)) {
+		edit_changes_add(c, &(struct rrset_change){.owner = zone->apex.wire, .type = TYPE_SOA,
+							   .rr = &soa, .rr_cnt = 1});
+	}
+	return store_change(z->store, &zone->apex, &entry->id, c->change, c->cnt) ? store_fault(z) : 0;
+}
+
 /* Stages the changes of one zone; on failure c has told why, or it is a lack of memory. */
 static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct edit_zone *zone)
 {
@@ -956,15 +926,13 @@ static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct
 		apply_fault(c, entry ? "it is not loaded" : "there is no such zone");
 		return -EINVAL;
 	}
-	error = raise_serial(z, zone);
-	if (!error)
-		error = edit_reduce(&zone->ops, &changes);
+	error = edit_reduce(&zone->ops, &changes);
 	if (error)
 		return error;
 	c->changes = &changes;
 	error = txn_change(t, &zone->apex, changes.change, changes.cnt, on_check, c);
-	if (!error && store_change(z->store, &zone->apex, &entry->id, changes.change, changes.cnt))
-		error = store_fault(z);
+	if (!error)
+		error = store_zone_change(z, t, zone, entry, &changes);
 	zone->changes = changes.cnt;
 	edit_changes_free(&changes);
 	if (error == -EROFS)

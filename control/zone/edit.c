@@ -461,6 +461,12 @@ static void reduce_name(struct edit_changes *c, const struct op *op, size_t cnt,
 	}
 }
 
+void edit_changes_add(struct edit_changes *c, const struct rrset_change *change)
+{
+	c->line[c->cnt] = 0;
+	c->change[c->cnt++] = *change;
+}
+
 int edit_reduce(const struct records *ops, struct edit_changes *out)
 {
 	uint8_t *keys = NULL;

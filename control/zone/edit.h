@@ -77,6 +77,10 @@ struct edit_changes {
 /* edit_reduce - what operations come to.  `ops` is only read and must outlive *out.
  * 0 or -ENOMEM. */
 int edit_reduce(const struct records *ops, struct edit_changes *out);
+
+/* edit_changes_add - one more change, behind the others, that no operation made.  Only once: there is
+ * room for one. */
+void edit_changes_add(struct edit_changes *c, const struct rrset_change *change);
 void edit_changes_free(struct edit_changes *c);
 
 #endif

@@ -102,6 +102,12 @@ typedef int (*change_check)(void *arg, const struct rrset_change *of, const stru
 int txn_change(struct txn *t, const struct name *apex, const struct rrset_change *c, size_t cnt,
 	       change_check check, void *arg);
 
+/* txn_soa - the SOA with the serial that txn_change has raised by itself in the zone: *rr, whose
+ * RDATA is put into rdata[TXN_SOA_RDATA] and whose owner is apex's.  False when the SOA was among the
+ * changes. */
+#define TXN_SOA_RDATA (2 * NAME_MAX_LEN + 20)
+bool txn_soa(const struct txn *t, const struct name *apex, struct record *rr, uint8_t *rdata);
+
 /* txn_settings - replace the settings block.  0, -ENOSPC, -ENOMEM. */
 int txn_settings(struct txn *t, const struct settings *s);
 

@@ -30,6 +30,7 @@ struct change {
 	struct touched *touched; /* of all names that were staged */
 	size_t touched_cnt, touched_cap;
 	bool ordered;            /* they are in canonical order, each once */
+	bool raised;             /* the serial */
 	struct records rs;       /* of the name that changes */
 	const struct node *parent; /* found last by parent_node; NULL: none */
 };
@@ -414,6 +415,7 @@ static int change_serial(struct change *c, const struct rrset_change *ch, size_t
 	for (size_t i = 0; i < cnt && is_apex(c, ch[i].owner); i++)
 		if (ch[i].type == TYPE_SOA)
 			return 0;
+	c->raised = true;
 	records_init(&rs);
 	err = raise_serial(c, staged(c, c->apex->wire), &rs);
 	if (!err)
@@ -494,6 +496,7 @@ static int change_close(struct change *c, struct zone_op *op, int err)
 			content.serial = wire_read32(rrset_block(n, soa) + soa->len - 20);
 			content.tree = c->tree;
 			content.apex = ref_to(t->db, n);
+			op->raised = c->raised;
 			err = stage_served(t, old, &content);
 			if (!err)
 				err = stage_snapshot(t, op, &content);
@@ -594,6 +597,28 @@ bool db_rehash(struct db *db)
 			return rehash_step(db, zone) == 0;
 		db->stale.cnt--;
 		db->rehash_zone = 0;
+	}
+	return false;
+}
+
+bool txn_soa(const struct txn *t, const struct name *apex, struct record *rr, uint8_t *rdata)
+{
+	for (size_t i = 0; i < t->op_cnt; i++) {
+		const struct zone_op *op = &t->op[i];
+		const struct zone *z = at(t->db, op->zone);
+		uint32_t next;
+
+		if (!op->raised || z->name_len != apex->len || memcmp(z->name, apex->wire, apex->len) != 0)
+			continue;
+
+		const struct snapshot *s = at(t->db, op->snapshot);
+		const struct node *n = at(t->db, s->apex);
+		const struct rrset *soa = node_rrset(n, TYPE_SOA);
+
+		*rr = (struct record){ .owner = apex->wire, .type = TYPE_SOA, .rdata = rdata,
+			.ttl = wire_read32(rrset_block(n, soa) + node_owner_len(n) + 4),
+			.rdata_len = (uint16_t)block_rdata(n, soa, 0, rdata, &next) };
+		return true;
 	}
 	return false;
 }

@@ -41,6 +41,7 @@ struct zone_op {
 	ref snapshot;            /* the one to publish */
 	bool fresh;              /* the zone is new */
 	bool drop;
+	bool raised;             /* its serial, by txn_change itself */
 };
 
 struct txn {
