@@ -120,7 +120,7 @@ static bool only_proof(const struct record *rr, size_t cnt)
  * unless the next name stands below the owner and not behind that. */
 static bool denies_wildcard(const struct node_source *src)
 {
-	const struct record *rr = src->rr, *end = rr + src->rr_cnt;
+	const struct record *rr = src->rr, *end = rr ? rr + src->rr_cnt : rr;
 	unsigned labels = name_wire_labels(src->owner);
 	struct name next;
 
