@@ -220,6 +220,16 @@ static void report_files(const struct control *c)
 			log_error("%s", line);
 }
 
+/* What root has read and a reload will read as the user. */
+static void report_unreadable(const struct control *c)
+{
+	const char *const file[] = {c->config->path, c->config->tls_certificate, c->config->tls_key};
+
+	for (size_t i = 0; i < sizeof(file) / sizeof(file[0]); i++)
+		if (file[i] && access(file[i], R_OK) < 0)
+			log_warn("%s: a reload will not be able to read it: %s", file[i], strerror(errno));
+}
+
 /* Opens all.  After a failure the process ends: what is open is the kernel's to close. */
 static int start(struct control *c)
 {
@@ -252,6 +262,7 @@ static int start(struct control *c)
 	error = rights_drop(&c->rights, c->error, sizeof(c->error));
 	if (error)
 		return error;
+	report_unreadable(c);
 	error = open_managers(c);
 	if (error)
 		return error;

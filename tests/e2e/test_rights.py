@@ -171,6 +171,30 @@ def a_folder_of_somebody_else_is_refused():
     check(r.returncode != 0 and 'user nobody cannot write to' in r.stderr, '%s', r.stderr)
 
 
+def what_a_reload_cannot_read_is_told():
+    """A certificate for root alone serves, until it has to be read again."""
+    if ROOT:
+        return
+    with open(L.path('pollux.yaml')) as f:
+        text = f.read()
+    lab.run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj',
+            '/CN=lab', '-keyout', L.path('key.pem'), '-out', L.path('cert.pem'))
+    os.chmod(L.path('key.pem'), 0o600)
+    os.chmod(L.path('cert.pem'), 0o644)
+    for folder in ('keys', 'keys/run', 'keys/data'):
+        os.makedirs(L.path(folder))
+        os.chown(L.path(folder), USER.pw_uid, USER.pw_gid)
+    with open(L.path('keys.yaml'), 'w') as f:
+        f.write(text.replace('listen: ' + text.split('listen: ')[1].split('\n')[0], 'listen: ["10.53.0.1@5301"]')
+                .replace('directory: run', 'directory: keys/run').replace('directory: data', 'directory: keys/data')
+                .replace('  user: nobody\n', '  user: nobody\n  tls: {certificate: cert.pem, key: key.pem}\n'))
+    p = L.start('keys', [os.environ['POLLUX_CONTROL'], '--config', L.path('keys.yaml')], L.server)
+    p.wait_ready()
+    told = [line for line in p.output().splitlines() if 'a reload will not be able to read it' in line]
+    check(len(told) == 1 and 'key.pem: ' in told[0], '%s', p.output())
+    equal(p.stop(), 0, 'status')
+
+
 def who_is_not_root_needs_not_be():
     """Started by an ordinary user, on another port: nothing is asked for that it has not."""
     with open(L.path('pollux.yaml')) as f:
@@ -227,4 +251,5 @@ def the_unit_permits_what_is_needed():
 lab.main(L, every_thread_has_given_up_its_rights, one_small_process_keeps_one_right, both_say_who_they_are,
          files_are_the_users_own, answers, changes_and_reloads, a_hung_dataplane_is_bypassed_and_returns,
          each_goes_on_when_the_other_dies, the_steering_program_goes_with_the_dataplane, the_unit_permits_what_is_needed,
-         a_user_that_is_not_there_is_refused, a_folder_of_somebody_else_is_refused, who_is_not_root_needs_not_be)
+         a_user_that_is_not_there_is_refused, a_folder_of_somebody_else_is_refused,
+         what_a_reload_cannot_read_is_told, who_is_not_root_needs_not_be)
