@@ -146,6 +146,24 @@ def odd_headers(name):
     return out
 
 
+LETTERS = [bytes((c,)) for c in range(256)] + [b'a', b'*', b'www', b'x' * 63, b'A' * 30] * 40
+
+
+def at_random(rng, pool, count):
+    """`count` questions for names out of the blue below those of the pool, with random types, EDNS
+    sizes and header bits."""
+    out = []
+    for _ in range(count):
+        l = [rng.choice(LETTERS) for _ in range(rng.choice((0, 1, 1, 1, 2, 3, 8, 40)))]
+        l += wire.labels(rng.choice(pool))
+        while not fits(l):
+            l.pop(0)
+        name = wire.join(l)
+        out.append(Question('random', mixed_case(rng, name) if rng.random() < 0.3 else name, rng.choice(COMMON),
+                            flags=rng.choice(HEADER_BITS), edns=rng.choice((None,) + SIZES)))
+    return out
+
+
 def world(zones, seed, scale=1.0):
     """All questions about a world, in a fixed order for a seed."""
     rng = random.Random(seed)
@@ -187,14 +205,7 @@ def world(zones, seed, scale=1.0):
                 ask('tcp', name, rng.choice(COMMON), tcp=True, edns=1232)
 
     # Names out of the blue, below every apex and below names that are there.
-    pool = sorted(known)
-    letters = [bytes((c,)) for c in range(256)] + [b'a', b'*', b'www', b'x' * 63, b'A' * 30] * 40
-    for _ in range(int(6000 * scale)):
-        l = [rng.choice(letters) for _ in range(rng.choice((1, 1, 1, 2, 3, 8, 40)))]
-        l += wire.labels(rng.choice(pool))
-        while not fits(l):
-            l.pop(0)
-        ask_randomly('random', wire.join(l), rng.choice(COMMON))
+    out += at_random(rng, sorted(known), int(6000 * scale))
 
     # Outside all zones, and at the edges of what a name can be.
     for text in ('.', 'test.', 'invalid.', 'com.', 'www.elsewhere.invalid.', 'xexample.', 'example.com.', 'tes.', 'a.b.'):

@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """signed.py - ask Pollux, NSD, Knot and BIND about signed zones, and compare.
 
-    signed.py [--ours NAME] [--seed N] [--scale X] [--sample N] [--show N] [--keep]
+    signed.py [--ours NAME] [--seed N] [--scale X] [--random N] [--sample N] [--show N] [--keep] [--world NAME]
 
 The zones are signed when the test starts (dnssec-signzone): with NSEC, with NSEC3, with
 and without opt-out, salt and iterations.  Every difference must be matched by an entry of
 accepted.py or accepted_signed.py.  Of Pollux's answers a sample is also given to a
 validator (delv) with the zones' keys.  Environment: POLLUX_CONTROL.
 """
-import argparse
 import collections
 import os
 import random
@@ -21,10 +20,8 @@ import tempfile
 
 import accepted
 import accepted_signed
-import ask
-import compare
-import peers
 import questions
+import tally
 import wire
 
 UDP = 4096
@@ -220,12 +217,19 @@ def ask_all(rng, known, hashed, scale):
         for qtype in (wire.A, wire.TYPES['NSEC3'], wire.TYPES['RRSIG'], wire.DS):
             put('hashed', owner, qtype)
         put('hashed', b'\1x' + owner, wire.A)
-    pool = sorted(known)
-    for _ in range(int(600 * scale)):
-        above = rng.choice(pool)
-        name = bytes([n := rng.randrange(1, 9)]) + bytes(rng.choice(b'abcxyz019-_*') for _ in range(n)) + above
+    return out + at_random(rng, sorted(known), int(600 * scale))
+
+
+def at_random(rng, pool, count):
+    """`count` questions, with DO, for names out of the blue below those of the pool."""
+    out = []
+    while len(out) < count:
+        name = rng.choice(pool)
+        for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
+            name = bytes([n := rng.randrange(1, 9)]) + bytes(rng.choice(b'abcxyz019-_*') for _ in range(n)) + name
         if len(name) < 250:
-            put('random', name, rng.choice(TYPES))
+            out.append(questions.Question('random', questions.mixed_case(rng, name), rng.choice(TYPES),
+                                          edns=rng.choice(DO_SIZES), dnssec=True))
     return out
 
 
@@ -263,103 +267,52 @@ def validate(server, keys, asked):
     return faults
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--ours', default='pollux', choices=peers.ALL)
-    parser.add_argument('--seed', type=int, default=int(os.environ.get('POLLUX_SEED', 20240101)))
-    parser.add_argument('--scale', type=float, default=0.5)
-    parser.add_argument('--sample', type=int, default=60, help='answers of each world for the validator')
-    parser.add_argument('--show', type=int, default=5, help='examples of each kind of unexplained difference')
-    parser.add_argument('--keep', action='store_true', help='keep the working folder')
-    parser.add_argument('--world', choices=WORLDS, help='this one only')
-    options = parser.parse_args()
-    names = [options.ours] + [n for n in peers.ALL if n not in ('pollux', options.ours)]
-    print('seed %d; %s' % (options.seed, ', '.join(names)))
+def limit(q):
+    return 65535 if q.tcp else max(512, min(UDP, q.edns))
 
-    counts, used, total = collections.Counter(), collections.Counter(), 0
-    unexplained, faults = collections.defaultdict(list), []
+
+def match(q, *rest):
+    return accepted_signed.match(q, *rest) or accepted.match(q, *rest)
+
+
+def main():
+    parser = tally.arguments(0.5)
+    parser.add_argument('--sample', type=int, default=60, help='answers of each world for the validator')
+    options = parser.parse_args()
+    worlds = {w: z for w, z in WORLDS.items() if options.world in (None, w)}
+    options.random //= len(worlds)
+    all_of_it = tally.Tally(options, accepted_signed.ACCEPTED + accepted.ACCEPTED, match)
     folder = tempfile.mkdtemp(prefix='pollux-signed-')
     try:
-        for world, zones in WORLDS.items():
-            if options.world not in (None, world):
-                continue
+        for world, zones in worlds.items():
             place = os.path.join(folder, world)
             os.mkdir(place)
             rng = random.Random(options.seed)
-            texts, keys, asked, all_owners, sample = {}, {}, [], {}, []
+            texts, keys, asked, all_owners, sample, pool = {}, {}, [], {}, [], set()
             for apex, (records, arguments) in zones.items():
                 texts[apex], key = sign(place, apex, records, arguments)
                 known, hashed = owners(apex, records, texts[apex])
                 all_owners.update({n.lower(): t for n, t in known.items()})
+                pool.update(known)
                 part = ask_all(rng, known, hashed, options.scale)
                 if key:
                     keys[apex] = key
                     sample += [(apex, len(asked) + i) for i in range(len(part))]
                 asked += part
-            known = accepted.World((wire.name(a).lower() for a in texts), all_owners)
-            total += len(asked)
-            print('world %s: %d zones, %d questions' % (world, len(texts), len(asked)))
-            got = {}
-            for name, port in zip(names, peers.free_ports(len(names))):
-                server = peers.ALL[name](place, port, texts, udp=UDP)
-                try:
-                    out = [None] * len(asked)
-                    for tcp, put in ((False, ask.udp), (True, ask.tcp)):
-                        chosen = [i for i, q in enumerate(asked) if q.tcp == tcp]
-                        for i, data in zip(chosen, put((server.address, server.port), [asked[i] for i in chosen])):
-                            out[i] = compare.read(data)
-                    got[name] = out
-                    if name == options.ours:
-                        chosen = [(a, asked[i]) for a, i in sample if judged(a, asked[i], out[i], known)]
-                        faults += validate(server, keys, rng.sample(chosen, min(options.sample, len(chosen))))
-                finally:
-                    status = server.stop()
-                if name == 'pollux' and (status or peers.SANITIZED in open(server.log).read()):
-                    faults.append('pollux-control ended with %s:\n%s' % (status, open(server.log).read()[-3000:]))
-            for i, q in enumerate(asked):
-                ours = got[options.ours][i]
-                limit = 65535 if q.tcp else max(512, min(UDP, q.edns))
-                for fault in compare.alone(q, ours, limit):
-                    faults.append('%s: %s\n%s' % (fault, q, ours))
-                for name in names[1:]:
-                    fields = compare.differences(ours, got[name][i])
-                    counts[name, 'same' if not fields else 'different'] += 1
-                    left = []
-                    for field in fields:
-                        entry = accepted_signed.match(q, field, ours, got[name][i], name, known) or \
-                            accepted.match(q, field, ours, got[name][i], name, known)
-                        if entry:
-                            used[entry.name, name] += 1
-                        else:
-                            left.append(field)
-                    if left:
-                        unexplained[name, world, q.tag, '+'.join(left)].append((q, ours, got[name][i]))
+            known, pool = accepted.World((wire.name(a).lower() for a in texts), all_owners), sorted(pool)
+
+            def first(server, answers):
+                chosen = [(a, asked[i]) for a, i in sample if judged(a, asked[i], answers[i], known)]
+                return validate(server, keys, rng.sample(chosen, min(options.sample, len(chosen))))
+
+            all_of_it.world(world, place, texts, known, asked, lambda rng, count: at_random(rng, pool, count), limit,
+                            first=first, udp=UDP)
     finally:
         if options.keep:
             print('kept %s' % folder)
         else:
             shutil.rmtree(folder)
-
-    print('\n%d questions' % total)
-    for name in names[1:]:
-        print('%-6s same %d, different %d' % (name, counts[name, 'same'], counts[name, 'different']))
-    print('\naccepted differences, by reason (counted by field):')
-    for entry in accepted_signed.ACCEPTED + accepted.ACCEPTED:
-        row = ', '.join('%s %d' % (n, used[entry.name, n]) for n in names[1:] if used[entry.name, n])
-        if row:
-            print('  %-24s %s' % (entry.name, row))
-    for (name, world, tag, fields), examples in sorted(unexplained.items(), key=lambda kv: kv[0]):
-        print('\nUNEXPLAINED: %s, %s, %s: %s: %d' % (name, world, tag, fields, len(examples)))
-        for q, ours, theirs in examples[:options.show]:
-            print('- %s' % q)
-            a, b = (str(m).splitlines() for m in (ours, theirs))
-            print('\n'.join(['  %s: %s' % (options.ours, line[:160]) for line in a if line not in b] +
-                            ['  %s: %s' % (name, line[:160]) for line in b if line not in a]))
-    for fault in faults[:20]:
-        print('\nFAULT: %s' % fault)
-    bad = sum(map(len, unexplained.values()))
-    print('\n%d unexplained differences, %d faults' % (bad, len(faults)))
-    return 1 if bad or faults else 0
+    return all_of_it.report()
 
 
 if __name__ == '__main__':
