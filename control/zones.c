@@ -692,6 +692,7 @@ static int take_settings(struct zones *z, const struct config *c)
 	z->nsec3_max = c->nsec3_iterations_max;
 	db_nsec3_limit(z->db, z->nsec3_max);
 	z->settings.cookies = (uint8_t)c->cookies;
+	z->settings.additional_full = (uint8_t)c->additional;
 	if (c->cookie_secret_cnt > 0) {
 		memcpy(z->settings.cookie_secret, c->cookie_secret, sizeof(c->cookie_secret));
 		z->settings.cookie_secret_cnt = c->cookie_secret_cnt;

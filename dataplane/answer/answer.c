@@ -207,12 +207,33 @@ static bool put_signatures(struct writer *w, const struct node *n, const struct 
 	return false;
 }
 
-/* The addresses of a name server in the same zone, to the additional section.
- * False if some are left out for want of room. */
+/* The addresses of node n, whose name stands at `pos`, to the additional section.  False if some are
+ * left out for want of room. */
+static bool put_node_addresses(struct writer *w, const struct node *n, size_t pos)
+{
+	static const uint16_t types[] = { TYPE_A, TYPE_AAAA };
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct rrset *s = node_rrset(n, types[i]);
+
+		if (!s)
+			continue;
+		/* Signatures of what is no glue are left out before the addresses are, and
+		 * that is no truncation (RFC 4035 section 3.1.1). */
+		if (!put_block_of(w, ADDITIONAL, n, s, 0, signed_len(w, s), signed_cnt(w, s),
+				  (unsigned)pos, n->name, n->name_len) &&
+		    (signed_len(w, s) == s->len ||
+		     !put_block_of(w, ADDITIONAL, n, s, 0, s->len, s->rr_cnt, (unsigned)pos, n->name,
+				   n->name_len)))
+			return false;
+	}
+	return true;
+}
+
+/* The addresses of a name server in the same zone. */
 static bool put_addresses(struct writer *w, const struct zone *zone, const struct node *ns_node,
 			  const struct rrset *ns, const struct glue_ref *g, size_t ns_at)
 {
-	static const uint16_t types[] = { TYPE_A, TYPE_AAAA };
 	uint8_t wire[NAME_MAX_LEN];
 	size_t len = block_name(ns_node, ns, g->pos, wire);
 
@@ -222,21 +243,48 @@ static bool put_addresses(struct writer *w, const struct zone *zone, const struc
 
 	const struct node *n = find_in_zone(w->r, zone, g->hash, wire, len);
 
-	for (unsigned i = 0; n && i < 2; i++) {
-		const struct rrset *s = node_rrset(n, types[i]);
+	return !n || put_node_addresses(w, n, ns_at + g->pos);
+}
 
-		if (!s)
+#define TARGETS_MAX 16 /* of an RRset, whose addresses are looked for */
+
+/* Octets before the target in the RDATA of types that have one (RFC 1035 section 3.3.9, RFC 2782,
+ * RFC 9460 section 2.2), or -1. */
+static int target_off(uint16_t type)
+{
+	return type == TYPE_MX || type == TYPE_SVCB || type == TYPE_HTTPS ? 2 :
+	       type == TYPE_SRV ? 6 : -1;
+}
+
+/* The addresses in our zones of the targets of an RRset, which was written at w->out[at]: for who wants
+ * them (`additional: full`), as far as there is room. */
+static void put_targets(struct writer *w, const struct node *n, const struct rrset *s, size_t at)
+{
+	uint64_t done[TARGETS_MAX];
+	unsigned cnt = 0, off = (unsigned)target_off(s->type);
+
+	for (uint32_t pos = 0; pos < s->len && cnt < TARGETS_MAX;) {
+		uint32_t name_at = pos + node_owner_len(n) + RR_FIXED + off;
+		uint8_t wire[NAME_MAX_LEN];
+		struct name target;
+		struct found f;
+
+		pos = name_at - off + wire_read16(rrset_block(n, s) + name_at - off - 2);
+		name_from_wire(&target, wire, block_name(n, s, name_at, wire));
+		uint64_t hash = name_hash(arena_map_head(&w->r->map)->secret, target.wire, target.len);
+		unsigned i = 0;
+
+		while (i < cnt && done[i] != hash)
+			i++;
+		if (i < cnt)
 			continue;
-		/* Signatures of what is no glue are left out before the addresses are, and
-		 * that is no truncation (RFC 4035 section 3.1.1). */
-		if (!put_block_of(w, ADDITIONAL, n, s, 0, signed_len(w, s), signed_cnt(w, s),
-			       (unsigned)(ns_at + g->pos), wire, len) &&
-		    (signed_len(w, s) == s->len ||
-		     !put_block_of(w, ADDITIONAL, n, s, 0, s->len, s->rr_cnt,
-				(unsigned)(ns_at + g->pos), wire, len)))
-			return false;
+		done[cnt++] = hash;
+		find_name(w->r, &target, hash, NULL, target.labels, &f);
+		/* Glue is for referrals only (RFC 2181 section 5.4.1). */
+		if (f.zone && f.exact && !(f.node->flags & (NODE_BELOW | NODE_CUT)) &&
+		    !put_node_addresses(w, f.node, at + name_at))
+			return;
 	}
-	return true;
 }
 
 /* Does a name end in a node's last `labels` labels, `len` octets at `suffix`? */
@@ -537,6 +585,9 @@ static bool put_data(struct writer *w, const struct found *f, const struct node 
 				if (!put_addresses(w, f->zone, n, s, &g[i], at))
 					break;
 		}
+		if (__builtin_expect(w->q->settings && w->q->settings->additional_full, 0) && !w->truncated &&
+		    target_off(qtype) >= 0 && w->at - at == signed_len(w, s) && put_proofs(w))
+			put_targets(w, n, s, at);
 		return false;
 	}
 	if (qtype == TYPE_ANY && put_any(w, n, expand))
@@ -788,7 +839,8 @@ static inline size_t answer_plain(const struct reader *r, const struct query *q,
 	size_t at = q->question_end, room = (size_t)q->limit - q->opt_room;
 
 	if (!s || n->flags & (NODE_HIDDEN | NODE_BELOW | NODE_CUT) ||
-	    q->qtype == TYPE_NSEC3 || q->options.zoneversion || (n->glue_cnt && q->qtype == TYPE_NS))
+	    q->qtype == TYPE_NSEC3 || q->options.zoneversion || (n->glue_cnt && q->qtype == TYPE_NS) ||
+	    (q->settings && q->settings->additional_full && target_off(q->qtype) >= 0))
 		return 0;
 
 	size_t len = q->dnssec_ok ? s->len + s->sig_len : s->len;

@@ -32,6 +32,7 @@ struct settings {
 	char version[SETTINGS_TEXT];  /* version.bind, version.server; "" refuses */
 	uint16_t udp_payload;         /* largest UDP answer, octets (default 1232) */
 	uint8_t cookies;              /* enum settings_cookies */
+	uint8_t additional_full;      /* addresses of MX, SRV, SVCB and HTTPS targets go with them */
 	uint8_t cookie_secret_cnt;    /* 1 or 2 unless cookies are off */
 	uint8_t cookie_secret[2][16]; /* the first makes cookies, all are known (RFC 9018 section 5) */
 };

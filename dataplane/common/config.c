@@ -716,6 +716,10 @@ static const struct choice cookie_words[] = {
 	{"on", COOKIES_ON}, {"off", COOKIES_OFF}, {"require", COOKIES_REQUIRE}, {0}
 };
 
+static const struct choice additional_words[] = {
+	{"minimal", 0}, {"full", 1}, {0}
+};
+
 static const struct field server_fields[] = {
 	{.key = "listen", .read = read_listen, .max = CONFIG_LISTEN_MAX, .required = true},
 	{.key = "identity", .read = read_text, .offset = offsetof(struct config, identity),
@@ -734,6 +738,8 @@ static const struct field server_fields[] = {
 	 .offset = offsetof(struct config, nsec3_iterations_max)},
 	{.key = "cookies", .read = read_choice, .choice = cookie_words,
 	 .words = "on, off or require", .offset = offsetof(struct config, cookies)},
+	{.key = "additional", .read = read_choice, .choice = additional_words,
+	 .words = "minimal or full", .offset = offsetof(struct config, additional)},
 	{.key = "cookie-secrets", .read = read_secrets, .max = 2},
 	{.key = "user", .read = read_user, .offset = offsetof(struct config, user),
 	 .max = CONFIG_USER_MAX},

@@ -63,6 +63,7 @@ struct config {
 	char *run_directory;         /* default /run/pollux */
 	char *data_directory;        /* default /var/lib/pollux */
 	unsigned cookies;            /* server: cookies, enum settings_cookies; default on */
+	unsigned additional;         /* server: additional; 1: full, default 0: minimal */
 	uint8_t cookie_secret_cnt;   /* server: cookie-secrets; 0: one is drawn at each start */
 	uint8_t cookie_secret[2][16];
 	uint16_t udp_payload;        /* server: udp-payload, default 1232, 512..4096 */

@@ -255,6 +255,16 @@ def all_glue_or_tc(q, ours, theirs, world):
     return ours.flags & wire.TC and is_referral(theirs) and not theirs.flags & wire.TC and world.missing_glue(theirs)
 
 
+# The addresses of a referral fit into ours; BIND, whose answer is longer without them, leaves them out and does
+# not say so (RFC 9471 3.1).
+@accept('bind', 'additional')
+def all_glue_fits_into_ours(q, ours, theirs, world):
+    left_out = set(ours.additional) - set(theirs.additional)
+    return any(rr[1] == wire.NS for rr in ours.authority) and set(theirs.additional) < set(ours.additional) and \
+        all(rr[1] in ADDRESSES for rr in left_out) and \
+        len(theirs.wire) + min(12 + len(rr[4]) for rr in left_out) > max(512, q.edns or 512)
+
+
 # An answer fits that theirs does not: fewer additional records, tighter compression.
 @accept(ALL, 'tc', 'rcode')
 def ours_fits(q, ours, theirs, world):
@@ -331,7 +341,8 @@ def nsd_knows_the_parents_names(q, ours, theirs, world):
 @accept('knot bind', ANSWERED)
 def long_chains(q, ours, theirs, world):
     return len(chain(q, ours)[0]) > 5 and set(theirs.answer) < set(ours.answer) or \
-        len(chain(q, ours)[0]) > 11 and theirs.rcode == wire.SERVFAIL
+        len(chain(q, ours)[0]) > 11 and theirs.rcode == wire.SERVFAIL or \
+        ours.flags & wire.TC and len(chain(q, theirs)[0]) > 5
 
 
 # YXDOMAIN (RFC 6672 2.2) comes with the DNAME that is the cause of it.  Knot adds an SOA

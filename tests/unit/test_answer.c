@@ -280,3 +280,68 @@ Test(answer, long_signed_chain, .init = open_zones, .timeout = 20)
 		cr_assert(strstr(got, i ? "an d1.a-longer-label.chain. 60 IN DNAME d2.a-longer-label.chain.\n" : "an c1.a-longer-label.chain. 60 IN CNAME c2.a-longer-label.chain.\n"));
 	}
 }
+
+/* ---- additional: full ---- */
+
+static void open_full(void)
+{
+	struct settings s = { .udp_payload = 1232, .additional_full = 1 };
+	uint64_t version;
+
+	open_zones();
+	lab_put(&lab, "full.", "$TTL 60\n@ SOA . . 1 1 1 1 1\n@ NS .\n"
+		"@ MX 1 mail\n@ MX 2 mail\n@ MX 3 mail.example.\n@ MX 4 mail.elsewhere.invalid.\n"
+		"@ MX 5 glue.cut\n@ MX 6 gone\n@ MX 7 alias\n"
+		"mail A 192.0.2.50\nmail AAAA 2001:db8::50\nalias CNAME mail\n"
+		"cut NS glue.cut\nglue.cut A 192.0.2.51\n"
+		"_s._tcp SRV 0 0 1 Mail\n_s._tcp SRV 0 0 2 mail\n"
+		"svc SVCB 1 mail\nsvc HTTPS 0 mail\n"
+		"*.w MX 1 mail\nto CNAME x.w\n");
+	struct txn *t = db_begin(lab.db);
+
+	cr_assert_eq(txn_settings(t, &s), 0);
+	cr_assert_eq(txn_commit(t, &version), 0);
+}
+
+#define MAIL "ar mail.full. 60 IN A 192.0.2.50\nar mail.full. 60 IN AAAA 2001:db8::50\n"
+
+/* Addresses of targets in any of our zones, each once; no glue, and nothing that a chain leads to. */
+Test(answer, full_additional, .init = open_full)
+{
+	static const char mx[] = "NOERROR aa\nan full. 60 IN MX 1 mail.full.\nan full. 60 IN MX 2 mail.full.\n"
+		"an full. 60 IN MX 3 mail.example.\nan full. 60 IN MX 4 mail.elsewhere.invalid.\n"
+		"an full. 60 IN MX 5 glue.cut.full.\nan full. 60 IN MX 6 gone.full.\nan full. 60 IN MX 7 alias.full.\n"
+		MAIL "ar mail.example. 300 IN A 192.0.2.2\n";
+
+	expect("full.", TYPE_MX, mx);
+	expect("_s._tcp.full.", TYPE_SRV, "NOERROR aa\nan _s._tcp.full. 60 IN SRV 0 0 1 Mail.full.\n"
+	       "an _s._tcp.full. 60 IN SRV 0 0 2 mail.full.\n" MAIL);
+	expect("svc.full.", TYPE_SVCB, "NOERROR aa\nan svc.full. 60 IN SVCB 1 mail.full.\n" MAIL);
+	expect("svc.full.", TYPE_HTTPS, "NOERROR aa\nan svc.full. 60 IN HTTPS 0 mail.full.\n" MAIL);
+	expect("x.w.full.", TYPE_MX, "NOERROR aa\nan x.w.full. 60 IN MX 1 mail.full.\n" MAIL);
+	expect("to.full.", TYPE_MX, "NOERROR aa\nan to.full. 60 IN CNAME x.w.full.\n"
+	       "an x.w.full. 60 IN MX 1 mail.full.\n" MAIL);
+	expect("full.", TYPE_A, "NOERROR aa\nns full. 1 IN SOA . . 1 1 1 1 1\n");
+	db_destroy(lab.db);
+}
+
+/* What has no room is left out, and that is no truncation: in every size, from what the answer alone needs on. */
+Test(answer, full_additional_gives_way, .init = open_full)
+{
+	uint8_t msg[512], out[1232];
+	size_t len = question(msg, "_s._tcp.full.", TYPE_SRV, 1232);
+	size_t whole = answer_in(&lab, msg, len, TRANSPORT_UDP, 1232, out), seen[3] = { 0 };
+
+	for (size_t max = whole - 16 - 28; max <= whole; max++) {
+		size_t n = answer_in(&lab, msg, len, TRANSPORT_UDP, max, out);
+
+		cr_assert_not_null(answer_text(out, n));
+		cr_assert_eq(out[2] & 2, 0);
+		cr_assert_leq(out[11], 3);
+		seen[out[11] - 1]++;
+	}
+	cr_expect_eq(seen[0], 16);
+	cr_expect_eq(seen[1], 28);
+	cr_expect_eq(seen[2], 1);
+	db_destroy(lab.db);
+}

@@ -644,6 +644,21 @@ Test(config_files, missing_files_are_told_of_but_no_fault)
 	config_free(c);
 }
 
+Test(config, additional)
+{
+	struct config *c = parse("server:\n  listen: [127.0.0.1]\n");
+
+	cr_assert(c, "%s", errors);
+	cr_assert_eq(c->additional, 0);
+	config_free(c);
+	c = parse("server:\n  listen: [127.0.0.1]\n  additional: full\n");
+	cr_assert(c, "%s", errors);
+	cr_assert_eq(c->additional, 1);
+	config_free(c);
+	cr_assert_null(parse("server:\n  listen: [127.0.0.1]\n  additional: maximal\n"));
+	cr_assert(strstr(errors, "minimal or full"), "%s", errors);
+}
+
 Test(config, cookies)
 {
 	static const uint8_t first[16] = { 0xe5, 0xe9, 0x73, 0xe5, 0xa6, 0xb2, 0xa4, 0x3f,
