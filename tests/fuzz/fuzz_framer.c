@@ -29,6 +29,7 @@ static uint64_t run(const uint8_t *data, size_t size, size_t step)
 			break;
 		if (len != 0)
 			abort();
+		framer_trim(&f);
 	}
 	framer_free(&f);
 	return sum;

@@ -117,3 +117,25 @@ Test(framer, memory_follows_what_arrived)
 	cr_assert_leq(f.cap, 512);
 	framer_free(&f);
 }
+
+Test(framer, memory_goes_back_between_messages)
+{
+	static uint8_t stream[2 + 60000];
+	struct framer f;
+	const uint8_t *in = stream, *msg;
+	size_t len = 30000, msg_len;
+
+	stream[0] = 60000 >> 8;
+	stream[1] = 60000 & 0xff;
+	framer_init(&f);
+	cr_assert_eq(framer_feed(&f, &in, &len, &msg, &msg_len), FRAMER_MORE);
+	framer_trim(&f); /* a message is under way: nothing goes */
+	cr_assert_eq(f.have, 30000);
+	len = sizeof(stream) - 30000;
+	cr_assert_eq(framer_feed(&f, &in, &len, &msg, &msg_len), FRAMER_MESSAGE);
+	cr_assert_eq(msg_len, 60000);
+	framer_trim(&f);
+	cr_assert_eq(f.cap, 0);
+	cr_assert_null(f.buf);
+	framer_free(&f);
+}
