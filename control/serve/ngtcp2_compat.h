@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* ngtcp2_compat.h - the one place that knows which ngtcp2 there is: 0.12 (Debian 12) or
- * 1.x (Debian 13).  What both spell alike is used as it is. */
+ * 1.x (Debian 13).  What both spell alike is used as it is.  The part for 1.x follows its
+ * documentation; it was not built with it yet. */
 #ifndef POLLUX_NGTCP2_COMPAT_H
 #define POLLUX_NGTCP2_COMPAT_H
 
 #include <ngtcp2/ngtcp2.h>
 #include <ngtcp2/ngtcp2_crypto.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
+#include <stdbool.h>
 
 #if NGTCP2_VERSION_NUM < 0x010000
 

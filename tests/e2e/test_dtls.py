@@ -87,7 +87,7 @@ def resumption():
 
 def a_thousand_of_each():
     """At one moment on one port; none is taken for the other."""
-    got = swarm('--doq', '1000', '--dtls', '1000', '--times', '3',
+    got = swarm('--doq', '1000', '--dtls', '1000', '--wait', '60', '--times', '3',
                 ' '.join(query('m%d.example.com' % i) for i in range(5)))
     for kind in ('doq', 'dtls'):
         g = got[kind]

@@ -504,6 +504,36 @@ Test(doq, no_reset_for_junk)
 	cr_expect_eq(doq_counted(doq)->reset - sent, 1000);
 }
 
+/* 0-RTT packets are dropped: by themselves, and behind an Initial packet. */
+Test(doq, early_data)
+{
+	struct sockaddr_in server = server_address(), peer = address(7);
+	struct qclient *q;
+	uint8_t packet[QCLIENT_PACKET], early[1300];
+	size_t n;
+
+	for (size_t i = 0; i < sizeof(early); i++)
+		early[i] = (uint8_t)rand();
+	memcpy(early, "\xd3\0\0\0\1\x08" "01234567" "\x08" "abcdefgh" "\x45\0", 25);
+	doq_feed(doq, (struct sockaddr *)&server, (struct sockaddr *)&peer, early, sizeof(early), now);
+	doq_flush(doq, now);
+	cr_expect_eq(from_server, 0);
+	cr_expect_eq(doq_connections(doq), 0);
+
+	q = begin(NULL);
+	ask(q, 1);
+	n = qclient_out(q, packet, now);
+	memcpy(early + 6, packet + 6, 8);
+	post(true, &server, (struct sockaddr_in *)&q->local, packet, n);
+	for (unsigned i = 0; i < 50; i++) {
+		memcpy(early + 5, packet + 5, 1 + packet[5]); /* of this connection */
+		post(true, &server, (struct sockaddr_in *)&q->local, early, 1200);
+	}
+	run(SECOND);
+	answered(&q->stream[0], 1);
+	cr_expect_eq(questions, 1);
+}
+
 Test(doq, migration)
 {
 	struct qclient *q = begin(NULL);
