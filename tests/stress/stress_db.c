@@ -7,7 +7,8 @@
  * address.  Name i of zone one. exists in version N unless (i + N) % 3 == 0, and a CNAME leads
  * from one. to two., which change in one commit.  Zone three. comes and goes.  A reader
  * that begins a burst must get the same N from every answer of it, positive, negative
- * or through the chain, and never an N older than one it has seen before.
+ * or through the chain, and never an N older than one it has seen before.  Among the threads is
+ * one that pins a zone and reads it later, while it sleeps in between: what it reads is of one N, too.
  *
  * threads: all on one mapping, which is what ThreadSanitizer can see.
  * processes: readers map the arena read-only themselves, as the dataplane does.
@@ -222,15 +223,79 @@ static void *read_loop(void *arg)
 	return NULL;
 }
 
+/* What a walk through a pinned zone meets. */
+struct walk {
+	uint32_t version;
+	unsigned names, apex; /* owners of addresses; records of the apex */
+};
+
+static int on_record(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl,
+		     const uint8_t *rdata, uint16_t len)
+{
+	struct walk *w = arg;
+
+	if (type == TYPE_SOA)
+		w->version = wire_read32(rdata + 2);
+	if (type == TYPE_A && wire_read32(rdata) != w->version)
+		fail("a pinned zone mixes versions", wire_read32(rdata), w->version);
+	w->names += type == TYPE_A;
+	w->apex += type == TYPE_SOA || type == TYPE_NS;
+	return 0;
+}
+
+struct pinning {
+	struct db *db;
+	struct reader reader;
+	uint64_t walks;
+};
+
+static void *pin_loop(void *arg)
+{
+	struct pinning *p = arg;
+	struct name apex[2];
+	unsigned seed = 9;
+
+	name_from_text(&apex[0], "one.");
+	name_from_text(&apex[1], "three.");
+	while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
+		struct walk w = { 0, 0, 0 };
+		unsigned want = 0, zone = (unsigned)rand_r(&seed) % 2;
+		struct zone_pin pin;
+
+		reader_online(&p->reader);
+		reader_begin(&p->reader);
+
+		int err = db_pin(p->db, &p->reader, &apex[zone], &pin);
+
+		reader_end(&p->reader);
+		reader_offline(&p->reader);
+		if (err)
+			continue;
+		usleep((useconds_t)rand_r(&seed) % 5000);
+		pin_walk(&pin, NULL, on_record, &w);
+		db_unpin(p->db, &pin);
+		for (unsigned i = 0; i < NAMES; i++)
+			want += (i + w.version) % 3 != 0;
+		if (w.apex != 2 || w.names != want)
+			fail("a pinned zone is not whole", w.names, want);
+		p->walks++;
+	}
+	return NULL;
+}
+
 static void run_threads(struct db *db, double seconds)
 {
 	struct reading rd[READERS] = { 0 };
-	pthread_t thread[READERS];
-	unsigned slot[READERS] = { 0 };
-	uint64_t answers = 0;
+	pthread_t thread[READERS], pinner;
+	struct pinning pinning = { .db = db };
+	unsigned slot[READERS + 1] = { 0 }, pins;
+	uint64_t answers = 0, held;
 
-	if (db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, READERS, slot))
+	if (db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, READERS + 1, slot))
 		fail("slots", 0, 0);
+	reader_init(&pinning.reader, db_map(db), &db_status(db)->slot[slot[READERS]]);
+	if (pthread_create(&pinner, NULL, pin_loop, &pinning))
+		fail("pthread_create", READERS, 0);
 	for (unsigned i = 0; i < READERS; i++) {
 		rd[i].seed = i + 1;
 		reader_init(&rd[i].reader, db_map(db), &db_status(db)->slot[slot[i]]);
@@ -243,9 +308,14 @@ static void run_threads(struct db *db, double seconds)
 		pthread_join(thread[i], NULL);
 		answers += rd[i].answers;
 	}
-	printf("%llu answers, none mixed\n", (unsigned long long)answers);
-	if (!answers)
-		fail("no answers", 0, 0);
+	pthread_join(pinner, NULL);
+	while (db_reclaim(db))
+		;
+	db_pins(db, &pins, &held);
+	printf("%llu answers, none mixed; %llu pinned zones read\n", (unsigned long long)answers,
+	       (unsigned long long)pinning.walks);
+	if (!answers || !pinning.walks || pins || held)
+		fail("no answers, or pins that stay", pinning.walks, held);
 }
 
 static void stop_child(int sig)
