@@ -1435,7 +1435,13 @@ static int take_store(struct zones *z, const char *directory)
 	struct restoring r = {.z = z};
 	int error;
 
-	if (store_open(&z->store, directory, z->store_error, sizeof(z->store_error))) {
+	error = store_open(&z->store, directory, z->store_error, sizeof(z->store_error));
+	if (error && store_exists(directory)) {
+		/* Without it zones would fall back to what they were before these changes. */
+		log_error("%s: what was changed at run time is in there and cannot be read", z->store_error);
+		return error;
+	}
+	if (error) {
 		log_warn("%s: changes at run time are refused", z->store_error);
 		return 0;
 	}

@@ -173,6 +173,15 @@ int store_open(struct store **out, const char *directory, char *error, size_t er
 	return 0;
 }
 
+bool store_exists(const char *directory)
+{
+	char path[STORE_FILE_MAX + 16];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/zones.mdb", directory);
+	return stat(path, &st) == 0 && st.st_size > 0;
+}
+
 void store_close(struct store *s)
 {
 	if (!s)

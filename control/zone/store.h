@@ -53,6 +53,9 @@ struct store;
 /* store_open - open, or make, the store in the directory, which is made, too.  0, or
  * -errno after writing a sentence to `error`. */
 int store_open(struct store **out, const char *directory, char *error, size_t error_size);
+
+/* store_exists - is there one in the directory, whether or not it can be opened? */
+bool store_exists(const char *directory);
 void store_close(struct store *s);
 
 /* store_error - why the last function failed. */

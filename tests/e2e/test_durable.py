@@ -7,6 +7,7 @@ each stage of a commit: the dataplane goes on with one version, and the process 
 follows has all that was acknowledged, and what was not in whole or not at all.
 """
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -204,6 +205,24 @@ def zones_added_and_removed():
     equal(number_of('v', 'example.org'), 1, 'the zone that is back')
 
 
+def a_store_that_cannot_be_read():
+    """Nothing is served that was before acknowledged changes: the start fails, until it can."""
+    L.polluxctl('zone', 'set', 'example.com', 'kept 60 TXT 7')
+    L.control.stop()
+    with open(L.path('data', 'zones.lock')) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = len(L.control.output())
+        L.start_control(wait=False)
+        L.control.popen.wait(20)
+        equal(L.control.popen.returncode, 1, 'status')
+        L.control.expect_status = (1,)
+        check('another process has it: what was changed at run time is in there' in L.control.output()[before:],
+              '%s', L.control.output()[before:])
+    L.start_control()
+    settled()
+    equal(number_of('kept', 'example.com'), 7, 'what was changed before')
+
+
 def without_a_store():
     """Zones are served, changes are refused."""
     L.write_zone('example.com', zone('example.com', 41))
@@ -223,4 +242,5 @@ def without_a_store():
 
 
 lab.main(L, changes_outlive_a_restart, killed_at_every_stage, killed_while_a_base_is_written,
-         reload_takes_the_file, zones_added_and_removed, without_a_store)
+         reload_takes_the_file, zones_added_and_removed,
+         a_store_that_cannot_be_read, without_a_store)
