@@ -29,7 +29,7 @@ typedef uint32_t ref;
 
 #define ARENA_MAGIC  UINT64_C(0x504f4c4c55584152) /* "POLLUXAR" */
 #ifndef ARENA_LAYOUT      /* a test may build with another */
-#define ARENA_LAYOUT 5    /* raised with every change of anything stored in the arena */
+#define ARENA_LAYOUT 6    /* raised with every change of anything stored in the arena */
 #endif
 #define ARENA_UNIT 16     /* octets */
 #define ARENA_MAX (UINT64_C(1) << 36) /* octets a ref can reach */
