@@ -97,23 +97,52 @@ bool frame_addresses_has(const struct frame_addresses *set, const uint8_t addr[1
 
 /* ---- the Internet checksum (RFC 1071) ---- */
 
-/* Adds p[0..len) to a ones' complement sum that is folded only at the end.  The
- * words are taken in memory order: RFC 1071 2(B) makes that come out right in
- * either byte order, as long as every piece but the last has even length. */
-static uint64_t sum_add(uint64_t sum, const uint8_t *p, size_t len)
+static inline uint64_t sum_word(uint64_t sum, uint64_t word)
+{
+	sum += word;
+	return sum + (sum < word); /* end-around carry */
+}
+
+static inline uint64_t load8(const uint8_t *p)
 {
 	uint64_t word;
 
-	for (; len >= 8; p += 8, len -= 8) {
-		memcpy(&word, p, 8);
-		sum += word;
-		sum += sum < word; /* end-around carry */
+	memcpy(&word, p, 8);
+	return word;
+}
+
+/* Adds p[0..len) to a ones' complement sum that is folded only at the end.  The
+ * words are taken in memory order: RFC 1071 2(B) makes that come out right in
+ * either byte order, as long as every piece but the last has even length. */
+static inline uint64_t sum_add(uint64_t sum, const uint8_t *p, size_t len)
+{
+	for (; len >= 32; p += 32, len -= 32) {
+		sum = sum_word(sum, load8(p));
+		sum = sum_word(sum, load8(p + 8));
+		sum = sum_word(sum, load8(p + 16));
+		sum = sum_word(sum, load8(p + 24));
 	}
-	if (len > 0) {
-		word = 0;
-		memcpy(&word, p, len);
-		sum += word;
-		sum += sum < word;
+	for (; len >= 8; p += 8, len -= 8)
+		sum = sum_word(sum, load8(p));
+	if (len & 4) {
+		uint32_t word;
+
+		memcpy(&word, p, 4);
+		sum = sum_word(sum, word);
+		p += 4;
+	}
+	if (len & 2) {
+		uint16_t word;
+
+		memcpy(&word, p, 2);
+		sum = sum_word(sum, word);
+		p += 2;
+	}
+	if (len & 1) {
+		uint16_t word = 0;
+
+		memcpy(&word, p, 1);
+		sum = sum_word(sum, word);
 	}
 	return sum;
 }

@@ -234,12 +234,11 @@ static bool put_node_addresses(struct writer *w, const struct node *n, size_t po
 static bool put_addresses(struct writer *w, const struct zone *zone, const struct node *ns_node,
 			  const struct rrset *ns, const struct glue_ref *g, size_t ns_at)
 {
-	uint8_t wire[NAME_MAX_LEN];
+	uint8_t wire[NAME_MAX_LEN + 1];
 	size_t len = block_name(ns_node, ns, g->pos, wire);
 
-	for (size_t i = 0; i < len; i += 1u + wire[i])
-		for (size_t k = 1; k <= wire[i]; k++)
-			wire[i + k] = name_fold(wire[i + k]);
+	for (size_t i = 0; i < len; i += 16) /* lengths are no letters */
+		octets_store16(wire + i, octets_fold(octets_load16(wire + i)));
 
 	const struct node *n = find_in_zone(w->r, zone, g->hash, wire, len);
 
@@ -803,12 +802,16 @@ static inline void prefetch_glue(const struct reader *r, const struct query *q, 
 
 void query_prefetch_burst(const struct reader *r, struct query *const *q, unsigned cnt)
 {
+	const struct table *t = table_current(r->map.base);
 	struct query *some[BURST_AHEAD];
 
 	for (unsigned from = 0, n; from < cnt; from += n, q += n) {
 		unsigned left = 0;
 
 		n = cnt - from < BURST_AHEAD ? cnt - from : BURST_AHEAD;
+		/* Close together, so that their walks through the page table overlap. */
+		for (unsigned i = 0; i < n; i++)
+			table_prefetch_bucket(t, q[i]->hash);
 		for (unsigned i = 0; i < n; i++)
 			if (prefetch_name(r, q[i]))
 				some[left++] = q[i];

@@ -2,9 +2,9 @@
 /* answer.h - from a DNS query to its answer, in three stages so that a burst of
  * queries can overlap its cache misses:
  *
- *      query_parse    check the message, fold and hash the qname, prefetch its bucket
+ *      query_parse    check the message, fold and hash the qname
  *      query_prefetch_burst
- *                     find the buckets' candidates, prefetch their nodes, and go on to
+ *                     prefetch buckets, find their candidates, prefetch those, and go on to
  *                     where those lead: the name above, name servers' addresses
  *      query_answer   write the answer
  *

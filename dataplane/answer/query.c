@@ -271,7 +271,6 @@ static inline bool sections_usual(struct query *q)
 static inline enum verdict look_up(const struct reader *r, struct query *q)
 {
 	q->hash = name_hash(arena_map_head(&r->map)->secret, q->qname.wire, q->qname.len);
-	table_prefetch_bucket(table_current(r->map.base), q->hash);
 	return VERDICT_ANSWER;
 }
 
