@@ -255,6 +255,42 @@ def all_glue_or_tc(q, ours, theirs, world):
     return ours.flags & wire.TC and is_referral(theirs) and not theirs.flags & wire.TC and world.missing_glue(theirs)
 
 
+def cut_of(m):
+    """The owner of the NS records of a referral, at the end of a chain or not; or None."""
+    cuts = {rr[0] for rr in m.authority if rr[1] == wire.NS}
+    return min(cuts) if len(cuts) == 1 and not any(rr[1] == wire.SOA for rr in m.authority) else None
+
+
+# As all_glue_or_tc, where a chain leads to the referral, or a DS and proofs stand
+# in it.
+@accept('nsd bind', 'tc', 'additional')
+def all_glue_or_tc_in_any_referral(q, ours, theirs, world):
+    cut = cut_of(theirs)
+    if not cut or not ours.flags & wire.TC or theirs.flags & wire.TC:
+        return False
+    there = {(rr[0], rr[1]) for rr in theirs.additional}
+    targets = [rr[4] for rr in theirs.authority if rr[1] == wire.NS and below(rr[4], cut)]
+    return any((t, a) not in there for t in targets for a in ADDRESSES & world.owners.get(t, set()))
+
+
+# Where a wildcard stands for a name, the proof says that no closer name exists (RFC 4035 3.1.3.3 and 3.1.3.4,
+# RFC 5155 7.2.5 and 7.2.6), also when the name that was asked for begins with an asterisk itself.  Knot takes
+# that for the wildcard then.
+@accept('knot', 'authority', 'tc')
+def knot_takes_an_asterisk_for_the_wildcard(q, ours, theirs, world):
+    return any(n.startswith(b'\1*') for n in chain(q, ours)[0]) and (ours.flags & wire.TC or (
+        set(theirs.authority) < set(ours.authority) and only(set(ours.authority) - set(theirs.authority), PROOFS)))
+
+
+# In what a DNAME makes of a name that part of the name is written out which the question has, too; where
+# others point there, their answer fits and ours does not.
+@accept(ALL, 'tc', 'rcode')
+def synthesised_names_are_written_out(q, ours, theirs, world):
+    made = [rr for rr in theirs.answer if rr[1] == wire.CNAME]
+    return ours.flags & wire.TC and not theirs.flags & wire.TC and any(rr[1] == wire.DNAME for rr in theirs.answer) \
+        and len(theirs.wire) + sum(len(rr[4]) for rr in made) > max(512, q.edns or 512)
+
+
 # The addresses of a referral fit into ours; BIND, whose answer is longer without them, leaves them out and does
 # not say so (RFC 9471 3.1).
 @accept('bind', 'additional')
@@ -356,7 +392,7 @@ def yxdomain_has_the_dname_alone(q, ours, theirs, world):
 # answer, less compressed, has no room for it.
 @accept('knot', 'authority')
 def the_soa_fits(q, ours, theirs, world):
-    return not theirs.authority and len(theirs.wire) + 50 > (512 if q.edns is None else max(512, min(1232, q.edns))) \
+    return not theirs.authority and len(theirs.wire) + 100 > (512 if q.edns is None else max(512, min(1232, q.edns))) \
         and [rr[1] for rr in ours.authority] == [wire.SOA]
 
 

@@ -2,7 +2,7 @@
 """accepted_signed.py - as accepted.py, for answers from signed zones."""
 import accepted
 import wire
-from accepted import ADDRESSES, ALL, ANSWERED, Entry, below, chain
+from accepted import ADDRESSES, ALL, ANSWERED, Entry, below, chain, cut_of
 
 ACCEPTED = []
 RRSIG, NSEC, DNSKEY, NSEC3 = 46, 47, 48, 50
@@ -34,12 +34,6 @@ def covered(rr):
 
 def only(section, types):
     return all(covered(rr) in types for rr in section)
-
-
-def cut_of(m):
-    """The owner of the NS records of a referral, at the end of a chain or not; or None."""
-    cuts = {rr[0] for rr in m.authority if rr[1] == wire.NS}
-    return min(cuts) if len(cuts) == 1 and not any(rr[1] == wire.SOA for rr in m.authority) else None
 
 
 # Addresses that are no glue below the cut are optional, and so are signatures beside them
@@ -166,27 +160,6 @@ def nsd_knows_no_provable_encloser(q, ours, theirs, world):
         names |= {n[1 + n[0]:] for n in names if len(n) > 1}
     return ours.rcode == theirs.rcode and span and all(rr[4][1] & 1 for rr in span) and \
         any(world.owners.get(n) == set() for n in names) and (ours.flags & wire.TC or len(ours.wire) > len(theirs.wire))
-
-
-# As all_glue_or_tc in accepted.py, where a chain leads to the referral, or a DS and proofs stand
-# in it.
-@accept('nsd bind', 'tc', 'additional')
-def all_glue_or_tc_in_any_referral(q, ours, theirs, world):
-    cut = cut_of(theirs)
-    if not cut or not ours.flags & wire.TC or theirs.flags & wire.TC:
-        return False
-    there = {(rr[0], rr[1]) for rr in theirs.additional}
-    targets = [rr[4] for rr in theirs.authority if rr[1] == wire.NS and below(rr[4], cut)]
-    return any((t, a) not in there for t in targets for a in ADDRESSES & world.owners.get(t, set()))
-
-
-# Where a wildcard stands for a name, the proof says that no closer name exists (RFC 4035 3.1.3.3 and 3.1.3.4,
-# RFC 5155 7.2.5 and 7.2.6), also when the name that was asked for begins with an asterisk itself.  Knot takes
-# that for the wildcard then.
-@accept('knot', 'authority', 'tc')
-def knot_takes_an_asterisk_for_the_wildcard(q, ours, theirs, world):
-    return any(n.startswith(b'\1*') for n in chain(q, ours)[0]) and (ours.flags & wire.TC or (
-        set(theirs.authority) < set(ours.authority) and only(set(ours.authority) - set(theirs.authority), PROOFS)))
 
 
 # NSEC3 records are not data of their owner (RFC 5155 7.2.8), nor are their signatures.
