@@ -16,7 +16,7 @@ import lab
 import wire
 from lab import check, equal
 
-QUESTIONS = 200000000 if lab.LONG else 4000000
+QUESTIONS = 30000000 if lab.LONG else 4000000
 ALONE = '--alone' in sys.argv  # the control process by itself: the kernel's path
 if ALONE:
     sys.argv.remove('--alone')
