@@ -916,6 +916,21 @@ static int store_zone_change(struct zones *z, const struct txn *t, const struct 
 }
 
 /* Stages the changes of one zone; on failure c has told why, or it is a lack of memory. */
+/* Of a zone with dnssec-check: refuse the chain of NSEC or NSEC3 records stays closed. */
+static int refuse_gap(struct txn *t, struct checking *c)
+{
+	char text[2 * NAME_TEXT_MAX + 100], a[NAME_TEXT_MAX], b[NAME_TEXT_MAX];
+	struct name owner, following;
+
+	if (!txn_denial_gap(t, &c->zone->apex, &owner, &following))
+		return 0;
+	snprintf(text, sizeof(text), "the denial of existence would have a gap: the record at %s does not lead to "
+		 "the following one, at %s (dnssec-check: refuse)", name_to_text(a, owner.wire),
+		 name_to_text(b, following.wire));
+	apply_fault(c, text);
+	return -EINVAL;
+}
+
 static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct edit_zone *zone)
 {
 	struct zone_entry *entry = registry_find(z, &zone->apex);
@@ -932,6 +947,8 @@ static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct
 		return error;
 	c->changes = &changes;
 	error = txn_change(t, &zone->apex, changes.change, changes.cnt, on_check, c);
+	if (!error && entry->dnssec_refuse)
+		error = refuse_gap(t, c);
 	if (!error)
 		error = store_zone_change(z, t, zone, entry, &changes);
 	zone->changes = changes.cnt;

@@ -109,6 +109,13 @@ int txn_change(struct txn *t, const struct name *apex, const struct rrset_change
 #define TXN_SOA_RDATA (2 * NAME_MAX_LEN + 20)
 bool txn_soa(const struct txn *t, const struct name *apex, struct record *rr, uint8_t *rdata);
 
+/* txn_denial_gap - would this transaction leave a zone that it has changed with more gaps in the NSEC or
+ * NSEC3 chain that is served than there were?  Then the first record whose next is not the following
+ * one's owner is *owner's, and that owner *following.  Looks at every record of the chain, but only
+ * when there is a gap. */
+bool txn_denial_gap(const struct txn *t, const struct name *apex, struct name *owner,
+		    struct name *following);
+
 /* txn_settings - replace the settings block.  0, -ENOSPC, -ENOMEM. */
 int txn_settings(struct txn *t, const struct settings *s);
 

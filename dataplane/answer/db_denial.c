@@ -418,3 +418,48 @@ int retire_denial(struct stage *s, const struct snapshot *last)
 	}
 	return err || !chains ? err : stage_retire(s, last->chains);
 }
+
+/* The chain that a snapshot serves, or NULL. */
+static const struct denial_chain *served_chain(const struct txn *t, const struct snapshot *s)
+{
+	const struct denial_chains *chains = s && s->chains ? at(t->db, s->chains) : NULL;
+
+	for (unsigned i = 0; chains && s->denial && i < DENIAL_CHAINS; i++)
+		if (chains->c[i].tree == s->denial)
+			return &chains->c[i];
+	return NULL;
+}
+
+bool txn_denial_gap(const struct txn *t, const struct name *apex, struct name *owner,
+		    struct name *following)
+{
+	for (size_t i = 0; i < t->op_cnt; i++) {
+		const struct zone_op *op = &t->op[i];
+		const struct zone *z = at(t->db, op->zone);
+
+		if (op->drop || z->name_len != apex->len || memcmp(z->name, apex->wire, apex->len) != 0)
+			continue;
+		const struct snapshot *old = op->old ? at(t->db, op->old) : NULL;
+		const struct denial_chain *is = served_chain(t, at(t->db, op->snapshot));
+		const struct denial_chain *was = served_chain(t, old);
+
+		if (!is || is->gaps <= (was ? was->gaps : 0))
+			return false;
+
+		bool nsec3 = is->param != 0;
+		struct tree_iter it;
+		const struct node *first = at(t->db, tree_first(&it, t->db->base, is->tree)), *n = first;
+
+		for (ref r; ; n = at(t->db, r)) {
+			r = tree_next(&it);
+			const struct node *next = r ? at(t->db, r) : first;
+
+			if (!leads_to(n, next, nsec3) || !r) {
+				name_from_wire(owner, n->name, NAME_MAX_LEN);
+				name_from_wire(following, next->name, NAME_MAX_LEN);
+				return true;
+			}
+		}
+	}
+	return false;
+}

@@ -173,7 +173,23 @@ def every_answer_is_proved():
     check(counts['negative response, fully validated'] > 10, 'only %s', counts)
 
 
+def a_gap_is_refused():
+    """With dnssec-check: refuse, whole transactions that would leave one, with the name."""
+    L.server_extra = '  dnssec-check: refuse\n'
+    L.write_configuration()
+    L.polluxctl('reload')
+    for domain, kind in (('nsec.test', 'NSEC'), ('nsec3.test', 'NSEC3')):
+        zone = L.polluxctl('zone', 'read', domain)
+        owner = [line.split()[0] for line in zone.splitlines() if re.search(r'\s%s\s' % kind, line)][3]
+        path = os.path.join(folder, 'transaction')
+        with open(path, 'w') as f:
+            f.write('zone %s\nset new 60 A 192.0.2.9\nunset %s %s\ncommit\n' % (domain, owner, kind))
+        r = L.polluxctl('apply', path, check_status=False)
+        check(r.returncode != 0 and 'would have a gap' in r.stdout + r.stderr, '%s', r)
+        check(' new.' not in L.polluxctl('zone', 'read', domain), 'refused in part only')
+
+
 try:
-    lab.main(L, a_wrong_answer_is_refused, every_answer_is_proved)
+    lab.main(L, a_wrong_answer_is_refused, every_answer_is_proved, a_gap_is_refused)
 finally:
     shutil.rmtree(folder)

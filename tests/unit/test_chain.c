@@ -349,3 +349,57 @@ Test(chain, of_many_the_listed_one, .init = open_zone)
 	cr_assert_str_eq(served(), "1");
 	db_destroy(lab.db);
 }
+
+/* A transaction that opens a gap is known by it, with the place; one that does not, or that leaves fewer, is
+ * not; whether with NSEC or NSEC3, at any place of the chain. */
+Test(chain, gaps_of_a_transaction, .init = open_zone)
+{
+	struct name owner, following;
+	uint64_t version;
+
+	for (int nsec = 0; nsec < 2; nsec++) {
+		struct records all;
+
+		records_init(&all);
+		if (nsec) {
+			struct records rs;
+
+			add_nsec(&all);
+			records_init(&rs);
+			add_nsec(&rs);
+			change(&rs, false);
+			records_init(&rs);
+			add_chain(&rs, 0, UINT_MAX);
+			add_param(&rs, 0);
+			change(&rs, true);
+			cr_assert_str_eq(served(), "nsec");
+		} else {
+			add_chain(&all, 0, UINT_MAX);
+		}
+		records_sort(&all);
+		for (size_t i = 0; i < all.cnt; i += i < 3 || i + 4 > all.cnt ? 1 : 397) {
+			size_t before = (i + all.cnt - 1) % all.cnt, behind = (i + 1) % all.cnt;
+			struct records one;
+
+			records_init(&one);
+			add(&one, all.rr[i].owner, all.rr[i].type, all.rr[i].rdata, all.rr[i].rdata_len);
+			struct txn *t = staged(&one, true);
+
+			cr_assert(txn_denial_gap(t, &apex, &owner, &following), "%zu", i);
+			cr_assert_eq(name_cmp(owner.wire, all.rr[before].owner), 0);
+			cr_assert_eq(name_cmp(following.wire, all.rr[behind].owner), 0);
+			if (i % 2) {
+				txn_abort(t);
+				continue;
+			}
+			cr_assert_eq(txn_commit(t, &version), 0);
+			records_init(&one);
+			add(&one, all.rr[i].owner, all.rr[i].type, all.rr[i].rdata, all.rr[i].rdata_len);
+			t = staged(&one, false);
+			cr_assert_not(txn_denial_gap(t, &apex, &owner, &following));
+			cr_assert_eq(txn_commit(t, &version), 0);
+		}
+		records_free(&all);
+	}
+	db_destroy(lab.db);
+}
