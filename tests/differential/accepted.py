@@ -15,6 +15,8 @@ ANSWERED = {'rcode', 'aa', 'answer', 'authority', 'additional', 'length', 'tc'}
 EVERYTHING = ANSWERED | {'silence', 'flags', 'question', 'opt'}
 ALL = {'nsd', 'knot', 'bind'}
 ADDRESSES = {wire.A, wire.AAAA}
+RRSIG = 46
+PROOFS = {47, 50}  # NSEC, NSEC3
 
 
 class World:
@@ -62,6 +64,15 @@ def chain(q, m):
             return names, True
         names.append(target)
     return names, False
+
+
+def covered(rr):
+    """The type a record is, or that its signature covers."""
+    return int.from_bytes(rr[4][:2], 'big') if rr[1] == RRSIG else rr[1]
+
+
+def only(section, types):
+    return all(covered(rr) in types for rr in section)
 
 
 def rrsets(section):

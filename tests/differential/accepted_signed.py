@@ -2,11 +2,10 @@
 """accepted_signed.py - as accepted.py, for answers from signed zones."""
 import accepted
 import wire
-from accepted import ADDRESSES, ALL, ANSWERED, Entry, below, chain, cut_of
+from accepted import ADDRESSES, ALL, ANSWERED, PROOFS, RRSIG, Entry, below, chain, covered, cut_of, only
 
 ACCEPTED = []
-RRSIG, NSEC, DNSKEY, NSEC3 = 46, 47, 48, 50
-PROOFS = {NSEC, NSEC3}
+NSEC, DNSKEY, NSEC3 = 47, 48, 50
 
 
 def accept(peers, *fields):
@@ -25,15 +24,6 @@ def match(q, field, ours, theirs, peer, world):
         if peer in entry.peers and field in entry.fields and entry.predicate(q, ours, theirs, world):
             return entry
     return None
-
-
-def covered(rr):
-    """The type a record is, or that its signature covers."""
-    return int.from_bytes(rr[4][:2], 'big') if rr[1] == RRSIG else rr[1]
-
-
-def only(section, types):
-    return all(covered(rr) in types for rr in section)
 
 
 # Addresses that are no glue below the cut are optional, and so are signatures beside them

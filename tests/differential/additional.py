@@ -6,7 +6,6 @@ Pollux, NSD, Knot and BIND answer about one zone without being told to keep answ
 additional section must be what two of the others give, or what one gives and accepted() explains.
 Environment: POLLUX_CONTROL.
 """
-import os
 import random
 import shutil
 import sys

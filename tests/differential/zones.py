@@ -213,7 +213,6 @@ ns.deleg A 203.0.113.6
 
 def types():
     z = ['$ORIGIN types.test.', '$TTL 3600', SOA.strip(), '@ NS ns', 'ns A 192.0.2.1']
-    wire = lambda *names: b''.join(names).hex()
     host = b'\x04host\x05types\x04test\x00'
     mixed = b'\x04HoSt\x05tYpEs\x04TEST\x00'
     data = [

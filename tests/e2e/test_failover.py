@@ -5,7 +5,6 @@
 A steady client asks a question every millisecond while dnsperf adds load.  The
 longest time between two answered questions must stay below DEADLINE.
 """
-import os
 import signal
 import time
 

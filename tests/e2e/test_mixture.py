@@ -10,7 +10,6 @@ removes hundreds of names that nobody asks for, so that trees and table move.
 import json
 import os
 import sys
-import time
 
 import lab
 import wire

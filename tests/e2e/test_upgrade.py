@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Processes that do not agree on the layout of shared memory: whoever comes later is
 refused, with the reason in both logs and in `status`; what is served goes on."""
-import os
 
 import lab
 from lab import check, equal
