@@ -26,6 +26,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "dataplane/answer/pages.h"
 #include "dataplane/answer/rrtype.h"
 #include "fallback.h"
 #include "generate.h"
@@ -69,8 +70,8 @@ struct source {
 	dev_t dev;
 	ino_t ino;
 	struct zonefile_id id;
-	char *text;            /* ends with a newline */
-	size_t len;
+	char *text;            /* ends with a newline; of pages_alloc, */
+	size_t len, room;      /* and its octets, used and in all */
 	zs_scanner_t *scanner;
 	int scanner_start;     /* its state before an entry */
 	const char *next;      /* where the entries not yet read begin ... */
@@ -661,7 +662,8 @@ static void text_tidy(struct source *src)
 static int file_text(struct source *src, int fd, size_t size)
 {
 	size_t room = size + 2, len = 0;
-	char *text = malloc(room);
+	char *text = pages_alloc(room);
+	int error = -ENOMEM;
 
 	/* Copied, not mapped: a file that is cut short meanwhile must not end us. */
 	while (text) {
@@ -670,27 +672,27 @@ static int file_text(struct source *src, int fd, size_t size)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			int error = -errno;
-
-			free(text);
-			return error;
+			error = -errno;
+			break;
 		}
 		len += (size_t)n;
 		if (n == 0) {
 			src->text = text;
 			src->len = len;
+			src->room = room;
 			return 0;
 		}
 		if (len + 1 == room) {
-			char *more = realloc(text, room * 2);
+			char *more = pages_resize(text, room, room * 2);
 
 			if (!more)
-				free(text);
+				break;
 			text = more;
 			room *= 2;
 		}
 	}
-	return -ENOMEM;
+	pages_free(text, room);
+	return error;
 }
 
 static bool file_includes_itself(const struct source *src)
@@ -1017,7 +1019,7 @@ static void source_read(struct source *src, const uint8_t *origin, size_t origin
 		}
 		scanner_free(src->scanner);
 	}
-	free(src->text);
+	pages_free(src->text, src->room);
 }
 
 static int reading_result(const struct reading *r)
@@ -1087,7 +1089,7 @@ bool zonefile_same(const char *path, const struct zonefile_id *id)
 		return true;
 	if (file_open(&src) != 0)
 		return false;
-	free(src.text);
+	pages_free(src.text, src.room);
 	return src.id.size == id->size && src.id.hash == id->hash;
 }
 
@@ -1096,8 +1098,8 @@ int zonefile_read_text(struct records *rs, const struct name *apex, const char *
 {
 	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
 			     .last_ttl = TTL_UNKNOWN, .no_include = true };
-	struct source src = { .r = &r, .name = name, .text = malloc(len + 1), .len = len,
-			      .next_line = 1 };
+	struct source src = { .r = &r, .name = name, .text = pages_alloc(len + 1), .len = len,
+			      .room = len + 1, .next_line = 1 };
 	uint32_t default_ttl = TTL_UNKNOWN;
 
 	if (!src.text)
@@ -1114,8 +1116,8 @@ int zonefile_read_lines(struct records *rs, const struct name *apex, const char 
 {
 	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
 			     .last_ttl = TTL_UNKNOWN, .no_include = true, .lines = true };
-	struct source src = { .r = &r, .name = name, .text = malloc(len + 1), .len = len,
-			      .next_line = line };
+	struct source src = { .r = &r, .name = name, .text = pages_alloc(len + 1), .len = len,
+			      .room = len + 1, .next_line = line };
 	uint32_t default_ttl = TTL_UNKNOWN;
 
 	if (!src.text)

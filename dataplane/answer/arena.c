@@ -22,7 +22,7 @@
 
 #define CHUNK (UINT64_C(64) << 10) /* octets; unit of the large allocator */
 #define CHUNK_UNITS (CHUNK / ARENA_UNIT)
-#define STEP (UINT64_C(2) << 20)   /* octets; the arena is backed in multiples of it */
+#define STEP (UINT64_C(2) << 20)   /* octets; the arena is backed in multiples of it, a huge page */
 #define STEP_MAX (UINT64_C(32) << 20) /* octets backed at once: one call a step costs too much */
 
 /* Size classes: 16 to 128 octets by 16, then four to each doubling, to 16 KiB.
@@ -139,6 +139,30 @@ fail:;
 	return err;
 }
 
+static int back(const struct arena *a, uint64_t at, uint64_t size)
+{
+	while (fallocate(a->fd, 0, (off_t)at, (off_t)size))
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+/* Back [fill, fill + step) with huge pages of ordinary memory, before readers can have touched it.
+ * One page of each is enough for the kernel to make the rest: backing all of them first would have
+ * it copy them.  False if any cannot be had; what was backed stays. */
+static bool back_collapsed(struct arena *a, uint64_t step)
+{
+	if (!a->collapse)
+		return false;
+	for (uint64_t at = a->fill; at < a->fill + step; at += STEP)
+		if (back(a, at, 1))
+			return false;
+	if (madvise(a->base + a->fill, step, MADV_COLLAPSE) == 0)
+		return true;
+	a->collapse = errno != EINVAL; /* a kernel that knows nothing of it */
+	return false;
+}
+
 /* arena_back - back the arena up to at least `want` octets. */
 static int arena_back(struct arena *a, uint64_t want)
 {
@@ -149,18 +173,15 @@ static int arena_back(struct arena *a, uint64_t want)
 
 		if (step > a->size - a->fill)
 			step = a->size - a->fill;
-		while (fallocate(a->fd, 0, (off_t)a->fill, (off_t)step)) {
-			if (errno == EINTR)
-				continue;
-			if (step == STEP)
-				return -ENOSPC;
-			step = STEP; /* the last pages may still be had one by one */
-		}
-		/* Before readers can have touched it.  What cannot be had for want of free
-		 * huge pages stays as it is; a kernel that knows nothing of it says EINVAL. */
-		if (!a->huge && (!a->collapse || madvise(a->base + a->fill, step, MADV_COLLAPSE))) {
-			a->collapse = a->collapse && errno != EINVAL;
-			a->small += step;
+		if (!back_collapsed(a, step)) {
+			if (back(a, a->fill, step)) {
+				if (step == STEP)
+					return -ENOSPC;
+				step = STEP; /* the last pages may still be had one by one */
+				if (back(a, a->fill, step))
+					return -ENOSPC;
+			}
+			a->small += a->huge ? 0 : step;
 		}
 		for (uint64_t c = a->fill / CHUNK; c < (a->fill + step) / CHUNK; c++)
 			a->chunk[c].state = CHUNK_FREE;
@@ -214,7 +235,7 @@ int arena_create(struct arena **out, uint64_t max, enum arena_huge huge)
 		err = arena_open(a, false);
 	if (err)
 		goto fail;
-	a->collapse = huge != ARENA_HUGE_NO;
+	a->collapse = !a->huge && huge != ARENA_HUGE_NO;
 	err = arena_back(a, STEP);
 	if (err)
 		goto fail_map;

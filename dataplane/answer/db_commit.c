@@ -48,6 +48,8 @@ static void note_depths(struct db *db, ref zone)
 
 static void prefetch_ahead(struct db *db, const struct ref_list *l, size_t i)
 {
+	if (i + 2 * AHEAD < l->cnt)
+		__builtin_prefetch(at(db, l->ref[i + 2 * AHEAD]));
 	if (i + AHEAD < l->cnt) {
 		const struct node *n = at(db, l->ref[i + AHEAD]);
 

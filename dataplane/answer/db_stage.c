@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "db_private.h"
+#include "pages.h"
 #include "rrtype.h"
 #include "wire.h"
 
@@ -72,10 +73,14 @@ bool op_touches(const struct txn *t, const struct name *apex)
 	return false;
 }
 
-/* A name of the zone that is being put, before its node is made. */
+/* A name of the zone that is being put, before its node is made.  There are as many as names, so
+ * it is small. */
 struct pending {
-	struct node_source src;  /* rr_cnt 0: an empty non-terminal */
-	uint8_t labels;
+	const uint8_t *owner;
+	const struct record *rr;
+	uint32_t rr_cnt;         /* 0: an empty non-terminal */
+	uint16_t flags;
+	uint8_t cover_labels, labels;
 };
 
 struct pending_list {
@@ -87,14 +92,13 @@ static struct pending *pending_add(struct pending_list *l)
 {
 	if (l->cnt == l->cap) {
 		size_t cap = l->cap * 2 + 64;
-		struct pending *grown = realloc(l->p, cap * sizeof(*grown));
+		struct pending *grown = pages_resize(l->p, l->cap * sizeof(*grown), cap * sizeof(*grown));
 
 		if (!grown)
 			return NULL;
 		l->p = grown;
 		l->cap = cap;
 	}
-	l->p[l->cnt] = (struct pending){ 0 };
 	return &l->p[l->cnt++];
 }
 
@@ -174,8 +178,8 @@ static int pending_fill(struct pending_list *l, const struct name *apex,
 		size_t n = 1;
 		struct name o;
 
-		while (i + n < rs->cnt && (rr[n].owner == rr->owner ||
-					   name_cmp(rr[n].owner, rr->owner) == 0))
+		while (i + n < rs->cnt && n < UINT32_MAX &&
+		       (rr[n].owner == rr->owner || name_cmp(rr[n].owner, rr->owner) == 0))
 			n++;
 		i += n;
 		name_from_wire(&o, rr->owner, NAME_MAX_LEN);
@@ -203,24 +207,26 @@ static int pending_fill(struct pending_list *l, const struct name *apex,
 
 			if (!p)
 				return -ENOMEM;
-			const struct pending *parent = d > apex->labels ? &l->p[line[d - 1]] : NULL;
+			struct pending *parent = d > apex->labels ? &l->p[line[d - 1]] : NULL;
+			struct node_source src = { .owner = rr->owner + name_suffix(&o, d) };
 
-			p->src.owner = rr->owner + name_suffix(&o, d);
-			p->labels = (uint8_t)d;
 			if (d == o.labels) {
-				p->src.rr = rr;
-				p->src.rr_cnt = n;
+				src.rr = rr;
+				src.rr_cnt = n;
 			}
-			classify(&p->src, d == apex->labels, !parent ? NULL : &(struct node_class){
-				 .flags = parent->src.flags, .labels = parent->labels,
-				 .cover_labels = parent->src.cover_labels });
-			if (parent && name_is_wildcard(p->src.owner))
-				l->p[line[d - 1]].src.flags |= NODE_WILDCARD_PARENT;
+			classify(&src, d == apex->labels, !parent ? NULL : &(struct node_class){
+				 .flags = parent->flags, .labels = parent->labels,
+				 .cover_labels = parent->cover_labels });
+			*p = (struct pending){ .owner = src.owner, .rr = src.rr, .rr_cnt = (uint32_t)src.rr_cnt,
+					       .flags = src.flags, .cover_labels = src.cover_labels,
+					       .labels = (uint8_t)d };
+			if (parent && name_is_wildcard(p->owner))
+				parent->flags |= NODE_WILDCARD_PARENT;
 			line[d] = (size_t)(p - l->p);
 		}
 		last = o;
 	}
-	return l->cnt && has_type(l->p[0].src.rr, l->p[0].src.rr_cnt, TYPE_SOA) ? 0 : -EINVAL;
+	return l->cnt && has_type(l->p[0].rr, l->p[0].rr_cnt, TYPE_SOA) ? 0 : -EINVAL;
 }
 
 int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_source *src,
@@ -259,9 +265,11 @@ int stage_node(struct txn *t, ref zone, const struct name *apex, struct node_sou
 
 /* Stage the node of one name of a zone that is put, and list it for the commit. */
 static int put_node(struct txn *t, const struct zone_op *op, const struct name *apex,
-		    struct pending *p, ref standing, ref *out)
+		    const struct pending *p, ref standing, ref *out)
 {
-	int err = stage_node(t, op->zone, apex, &p->src, standing, out);
+	struct node_source src = { .owner = p->owner, .rr = p->rr, .rr_cnt = p->rr_cnt, .flags = p->flags,
+				   .cover_labels = p->cover_labels };
+	int err = stage_node(t, op->zone, apex, &src, standing, out);
 
 	if (err || *out == standing)
 		return err;
@@ -288,7 +296,7 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 		int c = 1;
 
 		while (standing &&
-		       (c = name_cmp(((struct node *)at(db, standing))->name, l->p[i].src.owner)) < 0) {
+		       (c = name_cmp(((struct node *)at(db, standing))->name, l->p[i].owner)) < 0) {
 			err = list_add(&t->removed, standing);
 			if (err)
 				goto out;
@@ -404,7 +412,7 @@ int txn_zone_put(struct txn *t, const struct name *apex, const struct records *r
 	if (!err)
 		err = stage_snapshot(t, &op, &content);
 out:
-	free(l.p);
+	pages_free(l.p, l.cap * sizeof(*l.p));
 	return err;
 }
 

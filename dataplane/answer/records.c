@@ -7,15 +7,16 @@
 #include <string.h>
 
 #include "name.h"
+#include "pages.h"
 #include "rrtype.h"
 
 #define CHUNK_MIN ((size_t)16 << 10) /* octets; each further chunk is twice as big ... */
-#define CHUNK_MAX ((size_t)4 << 20)  /* ... up to this */
+#define CHUNK_MAX (4 * PAGES_HUGE)   /* ... up to this */
 #define AHEAD     8                  /* owners between the fetch of octets and their use */
 
 struct records_chunk {
 	struct records_chunk *next;
-	size_t used, size; /* octets of data[] */
+	size_t used, size; /* octets of data[], and of all */
 	uint8_t data[];
 };
 
@@ -25,14 +26,14 @@ static uint8_t *chunk_reserve(struct records_chunk **list, size_t len)
 {
 	struct records_chunk *c = *list;
 
-	if (!c || c->size - c->used < len) {
+	if (!c || c->size - sizeof(*c) - c->used < len) {
 		size_t size = c ? c->size * 2 : CHUNK_MIN;
 
 		if (size > CHUNK_MAX)
 			size = CHUNK_MAX;
-		if (size < len)
-			size = len;
-		c = malloc(sizeof(*c) + size);
+		if (size < sizeof(*c) + len)
+			size = sizeof(*c) + len;
+		c = pages_alloc(size);
 		if (!c)
 			return NULL;
 		c->next = *list;
@@ -48,7 +49,7 @@ static void chunk_free_all(struct records_chunk *list)
 	while (list) {
 		struct records_chunk *next = list->next;
 
-		free(list);
+		pages_free(list, list->size);
 		list = next;
 	}
 }
@@ -73,33 +74,26 @@ void records_clear(struct records *rs)
 void records_free(struct records *rs)
 {
 	chunk_free_all(rs->chunk);
-	free(rs->rr);
+	pages_free(rs->rr, rs->cap * sizeof(*rs->rr));
 	records_init(rs);
-}
-
-/* owner_repeats - is `owner`, case aside, the owner of the last record? */
-static bool owner_repeats(const struct records *rs, const uint8_t *owner, size_t len)
-{
-	if (!rs->last_owner)
-		return false;
-	/* Equal octets so far mean equal length octets, so both end together. */
-	for (size_t i = 0; i < len; i++)
-		if (name_fold(owner[i]) != rs->last_owner[i])
-			return false;
-	return true;
 }
 
 int records_add(struct records *rs, const uint8_t *owner, uint16_t type,
 		uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len,
 		uint16_t file, uint32_t line)
 {
+	uint8_t folded[NAME_MAX_LEN + 16];
 	size_t owner_len = name_wire_len(owner);
-	bool repeats = owner_repeats(rs, owner, owner_len);
+
+	octets_fold_copy(folded, owner, owner_len, 0);
+
+	bool repeats = rs->last_owner && rs->last_owner_len == owner_len &&
+		       octets_same(folded, rs->last_owner, owner_len);
 	size_t len = (repeats ? 0 : owner_len) + rdata_len;
 
 	if (rs->cnt == rs->cap) {
 		size_t cap = rs->cap ? rs->cap * 2 : 64;
-		struct record *rr = realloc(rs->rr, cap * sizeof(*rr));
+		struct record *rr = pages_resize(rs->rr, rs->cap * sizeof(*rr), cap * sizeof(*rr));
 
 		if (!rr)
 			return -ENOMEM;
@@ -113,9 +107,9 @@ int records_add(struct records *rs, const uint8_t *owner, uint16_t type,
 	rs->chunk->used += len;
 	rs->octets += len;
 	if (!repeats) {
-		for (size_t i = 0; i < owner_len; i++)
-			data[i] = name_fold(owner[i]);
+		octets_copy(data, folded, owner_len);
 		rs->last_owner = data;
+		rs->last_owner_len = owner_len;
 		data += owner_len;
 	}
 	if (rdata_len > 0)
@@ -150,9 +144,9 @@ static int run_cmp(const void *x, const void *y)
 	return order ? order : (a->key_len > b->key_len) - (a->key_len < b->key_len);
 }
 
-/* runs_find - the runs of rs, of which there are *cnt, with their keys in *keys.
+/* runs_find - the runs of rs, of which there are *cnt and room for *room, with their keys in *keys.
  * NULL when memory has ended. */
-static struct run *runs_find(const struct records *rs, size_t *cnt,
+static struct run *runs_find(const struct records *rs, size_t *cnt, size_t *room,
 			     struct records_chunk **keys)
 {
 	size_t runs = 0;
@@ -160,10 +154,11 @@ static struct run *runs_find(const struct records *rs, size_t *cnt,
 	for (size_t i = 0; i < rs->cnt; i++)
 		runs += i == 0 || rs->rr[i].owner != rs->rr[i - 1].owner;
 
-	struct run *run = malloc(runs * sizeof(*run));
+	struct run *run = pages_alloc(runs * sizeof(*run));
 
 	if (!run)
 		return NULL;
+	*room = runs;
 	*cnt = 0;
 	for (size_t i = 0; i < rs->cnt; i++) {
 		if (i > 0 && rs->rr[i].owner == rs->rr[i - 1].owner &&
@@ -174,7 +169,7 @@ static struct run *runs_find(const struct records *rs, size_t *cnt,
 		uint8_t *key = chunk_reserve(keys, NAME_KEY_MAX);
 
 		if (!key) {
-			free(run);
+			pages_free(run, *room * sizeof(*run));
 			return NULL;
 		}
 		size_t len = name_key(key, rs->rr[i].owner);
@@ -207,6 +202,79 @@ static void runs_prefix(struct run *run, size_t cnt)
 			prefix = prefix << 8 | (at < run[i].key_len ? run[i].key[at] : 0);
 		run[i].prefix = prefix;
 	}
+}
+
+/* What is moved about instead of a run. */
+struct place {
+	uint64_t prefix;
+	size_t at;
+};
+
+#define RADIX_BITS 11
+#define RADIX ((size_t)1 << RADIX_BITS)
+
+/* places_sort - order p[0..cnt) by prefix, digit by digit from the least; what has one prefix stays
+ * in its order.  other[0..cnt) is room; returns which of both has the result. */
+static struct place *places_sort(struct place *p, struct place *other, size_t cnt)
+{
+	size_t begin[RADIX];
+
+	for (unsigned shift = 0; shift < 64; shift += RADIX_BITS) {
+		memset(begin, 0, sizeof(begin));
+		for (size_t i = 0; i < cnt; i++)
+			begin[p[i].prefix >> shift & (RADIX - 1)]++;
+		if (begin[p[0].prefix >> shift & (RADIX - 1)] == cnt)
+			continue;
+		for (size_t d = 0, sum = 0; d < RADIX; d++) {
+			size_t here = begin[d];
+
+			begin[d] = sum;
+			sum += here;
+		}
+		for (size_t i = 0; i < cnt; i++)
+			other[begin[p[i].prefix >> shift & (RADIX - 1)]++] = p[i];
+
+		struct place *sorted = other;
+
+		other = p;
+		p = sorted;
+	}
+	return p;
+}
+
+/* runs_sort - bring (*run)[0..cnt) into the order of run_cmp, in an array of the same size that takes its
+ * place.  A million of them in no order would wait for memory at each of qsort's comparisons.
+ * 0 or -ENOMEM. */
+static int runs_sort(struct run **run, size_t cnt, size_t room)
+{
+	struct run *sorted = pages_alloc(room * sizeof(*sorted));
+	struct place *place = pages_alloc(2 * cnt * sizeof(*place));
+
+	if (!sorted || !place) {
+		pages_free(sorted, room * sizeof(*sorted));
+		pages_free(place, 2 * cnt * sizeof(*place));
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < cnt; i++)
+		place[i] = (struct place){ .prefix = (*run)[i].prefix, .at = i };
+
+	const struct place *order = places_sort(place, place + cnt, cnt);
+
+	for (size_t i = 0; i < cnt; i++) {
+		if (i + 2 * AHEAD < cnt)
+			__builtin_prefetch(&(*run)[order[i + 2 * AHEAD].at]);
+		sorted[i] = (*run)[order[i].at];
+	}
+	pages_free(place, 2 * cnt * sizeof(*place));
+	pages_free(*run, room * sizeof(*sorted));
+	*run = sorted;
+	for (size_t first = 0, next; first < cnt; first = next) {
+		for (next = first + 1; next < cnt && sorted[next].prefix == sorted[first].prefix; next++)
+			;
+		if (next - first > 1)
+			qsort(sorted + first, next - first, sizeof(*sorted), run_cmp);
+	}
+	return 0;
 }
 
 /* Within one owner: type, RDATA in canonical order, and a fixed order of what is
@@ -306,7 +374,7 @@ static const uint8_t *keep(struct records_chunk **list, const uint8_t *octets, s
  * instead of waiting for memory.  0 or -ENOMEM. */
 static int gather(struct records *rs, struct run *run, size_t runs)
 {
-	struct record *rr = malloc(rs->cnt * sizeof(*rr));
+	struct record *rr = pages_alloc(rs->cnt * sizeof(*rr));
 	struct records_chunk *chunk = NULL;
 	size_t out = 0;
 
@@ -334,12 +402,12 @@ static int gather(struct records *rs, struct run *run, size_t runs)
 				owner = NULL;
 		}
 		if (!owner) {
-			free(rr);
+			pages_free(rr, rs->cnt * sizeof(*rr));
 			chunk_free_all(chunk);
 			return -ENOMEM;
 		}
 	}
-	free(rs->rr);
+	pages_free(rs->rr, rs->cap * sizeof(*rr));
 	chunk_free_all(rs->chunk);
 	rs->rr = rr;
 	rs->cap = rs->cnt;
@@ -360,7 +428,7 @@ int records_sort(struct records *rs)
 {
 	struct records_chunk *keys = NULL;
 	struct run *run = NULL;
-	size_t runs = 0;
+	size_t runs = 0, room = 0;
 	int ret = -ENOMEM;
 
 	if (rs->sorted || rs->cnt == 0) {
@@ -371,7 +439,7 @@ int records_sort(struct records *rs)
 		sort_owner(rs->rr, rs->cnt);
 		goto sorted;
 	}
-	run = runs_find(rs, &runs, &keys);
+	run = runs_find(rs, &runs, &room, &keys);
 	if (!run)
 		goto done;
 	runs_prefix(run, runs);
@@ -381,8 +449,7 @@ int records_sort(struct records *rs)
 	for (size_t i = 1; i < runs && ordered; i++)
 		ordered = run_cmp(&run[i - 1], &run[i]) <= 0;
 	if (!ordered) {
-		qsort(run, runs, sizeof(*run), run_cmp);
-		if (gather(rs, run, runs))
+		if (runs_sort(&run, runs, room) || gather(rs, run, runs))
 			goto done;
 	}
 
@@ -404,7 +471,7 @@ sorted:
 	rs->sorted = true;
 	ret = 0;
 done:
-	free(run);
+	pages_free(run, room * sizeof(*run));
 	chunk_free_all(keys);
 	return ret;
 }

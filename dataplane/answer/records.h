@@ -27,7 +27,8 @@ struct records {
 	struct records_chunk *chunk; /* storage of the octets */
 	size_t octets;               /* octets used in chunks */
 	bool sorted;                 /* by records_sort, nothing added since */
-	const uint8_t *last_owner;   /* shared while owners repeat */
+	const uint8_t *last_owner;   /* shared while owners repeat, */
+	size_t last_owner_len;       /* and its octets */
 };
 
 /* records_init - an empty list.  Never fails. */
