@@ -686,18 +686,25 @@ static bool step_found(struct writer *w, struct found *f)
 	return false;
 }
 
+/* Where a name is, for the question's type.  False: no zone of ours holds it. */
+static bool find_for(const struct reader *r, const struct query *q, const struct name *name, uint64_t hash,
+		     const struct find_hint *hint, struct found *f)
+{
+	bool ds = q->qtype == TYPE_DS && name->labels > 0;
+
+	find_name(r, name, hash, hint, name->labels - (ds ? 1u : 0u), f);
+	if (ds && !f->zone) /* no parent here: the child answers */
+		find_name(r, name, hash, hint, name->labels, f);
+	return f->zone != NULL;
+}
+
 /* One step of RFC 1034 section 4.3.2 for sname.  True when it has changed and the search
  * goes on. */
 static bool step(struct writer *w, const struct find_hint *hint)
 {
-	const struct name *sname = w->sname;
-	bool ds = w->q->qtype == TYPE_DS && sname->labels > 0;
 	struct found f;
 
-	find_name(w->r, sname, w->hash, hint, sname->labels - (ds ? 1u : 0u), &f);
-	if (ds && !f.zone) /* no parent here: the child answers */
-		find_name(w->r, sname, w->hash, hint, sname->labels, &f);
-	if (!f.zone) {
+	if (!find_for(w->r, w->q, w->sname, w->hash, hint, &f)) {
 		/* The end of a chain that leaves our zones is no error (RFC 6604 section 3). */
 		w->rcode = w->steps ? RCODE_NOERROR : RCODE_REFUSED;
 		w->q->ede = w->steps ? 0 : EDE_NOT_AUTHORITATIVE;
@@ -748,38 +755,65 @@ static inline void prefetch_parent(const struct reader *r, struct query *q)
 		prefetch_node(r, q->hint.node, 3);
 }
 
-/* Where the name is, when the table has told, and of which RRset the answer will begin there.
- * True: a cut with glue. */
-static inline bool prefetch_set(const struct reader *r, struct query *q)
+/* What is to be fetched next for a query. */
+struct ahead {
+	bool glue;
+	enum denial_part denial;
+};
+
+/* Of which proof will an answer with DO need a part that is elsewhere?  s is the RRset to be answered, or
+ * NULL. */
+static enum denial_part denial_ahead(const struct query *q, const struct rrset *s)
+{
+	const struct found *f = &q->found;
+	const struct node *n = f->node;
+
+	if (!f->snapshot->denial || n->flags & (NODE_HIDDEN | NODE_BELOW))
+		return DENIAL_NONE;
+	if (n->flags & NODE_CUT) {
+		if ((f->exact && q->qtype == TYPE_DS) ? s != NULL : node_rrset(n, TYPE_DS) != NULL)
+			return DENIAL_NONE;
+	} else if (!f->exact) {
+		return n->flags & NODE_DNAME ? DENIAL_NONE : DENIAL_NEXT;
+	} else if (s || n->flags & NODE_CNAME) {
+		return DENIAL_NONE;
+	}
+	if (n->flags & NODE_HASHED)
+		__builtin_prefetch(node_own_hash(n));
+	return f->snapshot->chain ? DENIAL_OWN : DENIAL_NONE;
+}
+
+/* Where the name is, when the table has told, and of which RRset the answer will begin there. */
+static inline struct ahead prefetch_set(const struct reader *r, struct query *q)
 {
 	bool ds = q->qtype == TYPE_DS && q->qname.labels > 0;
+	struct ahead ahead = { 0 };
 
-	if (!q->hint.node ||
-	    !find_quick(r, &q->qname, &q->hint, q->qname.labels - (ds ? 1u : 0u), &q->found))
-		return false;
+	if (!(q->hint.node &&
+	      find_quick(r, &q->qname, &q->hint, q->qname.labels - (ds ? 1u : 0u), &q->found)) &&
+	    (q->decided || q->qclass == CLASS_CH || !find_for(r, q, &q->qname, q->hash, &q->hint, &q->found)))
+		return ahead;
 	q->hint.sure = true;
 
 	const struct node *n = q->found.node;
 	bool cut = n->flags & NODE_CUT;
-
-	if (!q->found.exact && !cut)
-		return false;
-
-	const struct rrset *s = node_rrset(n, cut && !ds ? TYPE_NS : q->qtype);
+	const struct rrset *s = q->found.exact || cut ? node_rrset(n, cut && !ds ? TYPE_NS : q->qtype) : NULL;
 
 	q->set = s;
+	if (q->dnssec_ok)
+		ahead.denial = denial_ahead(q, s);
 	if (!s)
-		return false;
+		return ahead;
 	const uint8_t *block = rrset_block(n, s), *end = block + (q->dnssec_ok ? s->len + s->sig_len : s->len);
 
 	__builtin_prefetch(block);
 	__builtin_prefetch(end - 1);
 	for (unsigned i = 1; end - block > 64 && i < BLOCK_AHEAD; i++)
 		__builtin_prefetch(block += 64);
-	if (!cut || n->glue_cnt == 0)
-		return false;
-	__builtin_prefetch(node_glue(n));
-	return true;
+	ahead.glue = cut && n->glue_cnt > 0;
+	if (ahead.glue)
+		__builtin_prefetch(node_glue(n));
+	return ahead;
 }
 
 /* Of the glue that goes with a cut: first where it would be, then itself. */
@@ -800,13 +834,27 @@ static inline void prefetch_glue(const struct reader *r, const struct query *q, 
 	}
 }
 
+/* Of the proofs that go with answers. */
+static void prefetch_denials(const struct reader *r, struct query **q, unsigned cnt)
+{
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < cnt; i++)
+		if (denial_seek(r, &q[i]->found, &q[i]->qname, q[i]->seek.part, &q[i]->seek))
+			q[left++] = q[i];
+	for (unsigned i = 0; i < left; i++)
+		denial_fetch(r, &q[i]->qname, &q[i]->seek, &q[i]->found);
+	for (unsigned i = 0; i < left; i++)
+		denial_record(&q[i]->found);
+}
+
 void query_prefetch_burst(const struct reader *r, struct query *const *q, unsigned cnt)
 {
 	const struct table *t = table_current(r->map.base);
-	struct query *some[BURST_AHEAD];
+	struct query *some[BURST_AHEAD], *denied[BURST_AHEAD];
 
 	for (unsigned from = 0, n; from < cnt; from += n, q += n) {
-		unsigned left = 0;
+		unsigned left = 0, denials = 0;
 
 		n = cnt - from < BURST_AHEAD ? cnt - from : BURST_AHEAD;
 		/* Close together, so that their walks through the page table overlap. */
@@ -818,11 +866,19 @@ void query_prefetch_burst(const struct reader *r, struct query *const *q, unsign
 		for (unsigned i = 0; i < left; i++)
 			prefetch_parent(r, some[i]);
 		left = 0;
-		for (unsigned i = 0; i < n; i++)
-			if (prefetch_set(r, q[i]))
+		for (unsigned i = 0; i < n; i++) {
+			struct ahead ahead = prefetch_set(r, q[i]);
+
+			if (ahead.glue)
 				some[left++] = q[i];
+			if (ahead.denial) {
+				q[i]->seek.part = ahead.denial;
+				denied[denials++] = q[i];
+			}
+		}
 		for (unsigned i = 0; i < left; i++)
 			prefetch_glue(r, some[i], false);
+		prefetch_denials(r, denied, denials);
 		for (unsigned i = 0; i < left; i++)
 			prefetch_glue(r, some[i], true);
 	}

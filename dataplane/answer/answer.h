@@ -61,6 +61,7 @@ struct edns_options {
 struct node;
 struct rrset;
 struct snapshot;
+struct tree_node;
 struct zone;
 
 /* Where a name is (find.h). */
@@ -69,6 +70,10 @@ struct found {
 	const struct snapshot *snapshot;
 	const struct node *node;      /* of the name, or its closest encloser */
 	bool exact;
+	uint8_t known;                /* enum denial_part: what denial_fetch has found already, */
+	bool match;                   /* that it is of this very hash, */
+	const struct node *proof;     /* the node that owns it, */
+	const struct rrset *record;   /* and itself, or NULL */
 };
 
 /* What query_prefetch_burst has learnt on the way there. */
@@ -76,6 +81,21 @@ struct find_hint {
 	ref node;              /* perhaps the node of the longest suffix not known to be absent; or 0 */
 	uint8_t absent;        /* so many of the longest suffixes are not in the table: 0 to 2 */
 	bool sure;             /* `found` is where the name is */
+};
+
+/* The part of a proof that is not where the name itself is, and so is worth fetching early. */
+enum denial_part {
+	DENIAL_NONE,
+	DENIAL_NEXT,  /* what covers the name (NSEC) or the next closer name (NSEC3) */
+	DENIAL_OWN,   /* what matches or covers the node's own hash (NSEC3) */
+};
+
+/* Where query_prefetch_burst looks for it (denial.h). */
+struct denial_seek {
+	const struct tree_node *leaf;
+	uint64_t key;
+	enum denial_part part;
+	uint8_t hash[20];      /* octets of SHA-1 */
 };
 
 struct query {
@@ -92,6 +112,7 @@ struct query {
 	enum transport transport;
 	uint64_t parent_hash;  /* query_prefetch_burst's */
 	struct found found;
+	struct denial_seek seek;
 
 	/* Query_parse sets the rest to 0 first, to the options' cookie. */
 	uint16_t qtype, qclass;

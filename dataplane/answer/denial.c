@@ -4,19 +4,22 @@
 #include "denial_key.h"
 #include "rrtype.h"
 
-/* n's records of the type, if it has any, unless they are in the proof already. */
-static inline void add(struct proof *p, const struct node *n, uint16_t type)
+/* The records s of n, unless they are in the proof already. */
+static inline void add_record(struct proof *p, const struct node *n, const struct rrset *s)
 {
-	const struct rrset *s;
-
 	for (unsigned i = 0; i < p->cnt; i++)
 		if (p->item[i].node == n)
 			return;
-	s = n ? node_rrset(n, type) : NULL;
 	if (s && p->cnt < PROOF_MAX) {
 		p->item[p->cnt].node = n;
 		p->item[p->cnt++].set = s;
 	}
+}
+
+/* n's records of the type, if it has any. */
+static inline void add(struct proof *p, const struct node *n, uint16_t type)
+{
+	add_record(p, n, n ? node_rrset(n, type) : NULL);
 }
 
 /* ---- NSEC ---- */
@@ -37,6 +40,16 @@ static void cover_name(const struct reader *r, const struct found *f, const uint
 
 	if (at)
 		add(p, arena_at(base, at), TYPE_NSEC);
+}
+
+/* The NSEC of the last name that has one before the name that was looked up. */
+static void cover_sought(const struct reader *r, const struct found *f, const struct name *name,
+			 struct proof *p)
+{
+	if (f->known == DENIAL_NEXT)
+		add_record(p, f->proof, f->record);
+	else
+		cover_name(r, f, name->wire, name->labels, p);
 }
 
 /* The NSEC of a node (RFC 4035 section 3.1.3.1), or, of an empty non-terminal, the one
@@ -117,6 +130,10 @@ static const struct node *own_floor(const struct reader *r, const struct found *
 		*match = f->snapshot->apex_match;
 		return *match ? arena_at(r->map.base, f->snapshot->apex_match) : NULL;
 	}
+	if (f->known == DENIAL_OWN && n == f->node) {
+		*match = f->match;
+		return f->proof;
+	}
 	uint8_t hash[NSEC3_HASH];
 
 	return hash_floor(r, f, denial_own_hash(chain_of(r, f), f->snapshot->chain_id, n, hash), match);
@@ -143,14 +160,25 @@ static const struct node *parent_of(const struct reader *r, const struct found *
 						  n->name + label, len), n->name + label, len);
 }
 
-/* Cover the next closer name (section 1.3): that of `name` one label below n. */
+/* The hash of the next closer name (section 1.3): that of `name` one label below n. */
+static void next_closer_hash(const struct reader *r, const struct found *f, const struct node *n,
+			     const struct name *name, uint8_t *hash)
+{
+	const uint8_t *next = name->wire + name_suffix(name, n->labels + 1u);
+
+	nsec3_hash(chain_of(r, f), next, (size_t)(name->wire + name->len - next), hash);
+}
+
 static void cover_next_closer(const struct reader *r, const struct found *f, const struct node *n,
 			      const struct name *name, struct proof *p)
 {
-	const uint8_t *next = name->wire + name_suffix(name, n->labels + 1u);
 	uint8_t hash[NSEC3_HASH];
 
-	nsec3_hash(chain_of(r, f), next, (size_t)(name->wire + name->len - next), hash);
+	if (f->known == DENIAL_NEXT && n == f->node) {
+		add_record(p, f->proof, f->record);
+		return;
+	}
+	next_closer_hash(r, f, n, name, hash);
 	cover_hash(r, f, hash, p);
 }
 
@@ -183,6 +211,71 @@ static const struct node *prove_encloser(const struct reader *r, const struct fo
 
 /* ---- both ---- */
 
+#define OWNER_AHEAD 3  /* cache lines of a node that owns a record, and */
+#define RECORD_AHEAD 5 /* at most of the record with its signatures */
+
+bool denial_seek(const struct reader *r, const struct found *f, const struct name *name,
+		 enum denial_part part, struct denial_seek *s)
+{
+	const struct snapshot *snapshot = f->snapshot;
+	const uint8_t *base = r->map.base, *hash = s->hash;
+
+	s->part = part;
+	if (!snapshot->chain) {
+		if (part != DENIAL_NEXT)
+			return false;
+		s->key = denial_name_key(name->wire, name->labels - f->zone->labels);
+		s->leaf = tree_floor_leaf(base, snapshot->denial, s->key, cmp_name, name->wire);
+	} else {
+		if (part == DENIAL_NEXT)
+			next_closer_hash(r, f, f->node, name, s->hash);
+		else if (f->node->flags & NODE_APEX)
+			return false;
+		else
+			hash = denial_own_hash(chain_of(r, f), snapshot->chain_id, f->node, s->hash);
+		if (hash != s->hash)
+			memcpy(s->hash, hash, NSEC3_HASH);
+		s->key = denial_hash_key(s->hash);
+		s->leaf = tree_floor_leaf(base, snapshot->denial, s->key, cmp_hash, s->hash);
+	}
+	if (!s->leaf) /* before the first: what is the last of the chain is looked for without haste */
+		return false;
+	for (unsigned at = 0; at < TREE_LEAF_SIZE; at += 64)
+		__builtin_prefetch((const uint8_t *)s->leaf + at);
+	return true;
+}
+
+void denial_fetch(const struct reader *r, const struct name *name, const struct denial_seek *s, struct found *f)
+{
+	const uint8_t *base = r->map.base;
+	ref at = f->snapshot->chain ? tree_floor_in(base, s->leaf, s->key, cmp_hash, s->hash, &f->match) :
+		 tree_floor_in(base, s->leaf, s->key, cmp_name, name->wire, &f->match);
+
+	if (!at)
+		return;
+	f->known = (uint8_t)s->part;
+	f->proof = arena_at(base, at);
+	for (unsigned i = 0; i < OWNER_AHEAD; i++)
+		__builtin_prefetch((const uint8_t *)f->proof + 64 * i);
+}
+
+void denial_record(struct found *f)
+{
+	const struct rrset *s;
+
+	if (!f->known)
+		return;
+	f->record = s = node_rrset(f->proof, f->snapshot->chain ? TYPE_NSEC3 : TYPE_NSEC);
+	if (!s)
+		return;
+
+	const uint8_t *block = rrset_block(f->proof, s), *end = block + s->len + s->sig_len;
+
+	for (unsigned i = 0; i < RECORD_AHEAD && block < end; i++, block += 64)
+		__builtin_prefetch(block);
+	__builtin_prefetch(end - 1);
+}
+
 void denial_no_data(const struct reader *r, const struct found *f, const struct node *n,
 		    struct proof *p)
 {
@@ -207,7 +300,7 @@ void denial_no_name(const struct reader *r, const struct found *f, const struct 
 		/* RFC 4035 section 3.1.3.2. */
 		uint8_t wildcard[2 + NAME_MAX_LEN];
 
-		cover_name(r, f, name->wire, name->labels, p);
+		cover_sought(r, f, name, p);
 		if (n->flags & NODE_DENIES_WILDCARD) {
 			add(p, n, TYPE_NSEC);
 			return;
@@ -230,7 +323,7 @@ void denial_wildcard(const struct reader *r, const struct found *f, const struct
 		     struct proof *p)
 {
 	if (!f->snapshot->chain)
-		cover_name(r, f, name->wire, name->labels, p); /* RFC 4035 section 3.1.3.3 */
+		cover_sought(r, f, name, p); /* RFC 4035 section 3.1.3.3 */
 	else
 		/* RFC 5155 section 7.2.6: the encloser is known from the signature's labels. */
 		cover_next_closer(r, f, f->node, name, p);
@@ -241,7 +334,7 @@ void denial_wildcard_no_data(const struct reader *r, const struct found *f,
 {
 	if (!f->snapshot->chain) {
 		/* RFC 4035 section 3.1.3.4. */
-		cover_name(r, f, name->wire, name->labels, p);
+		cover_sought(r, f, name, p);
 		match_name(r, f, n, p);
 		return;
 	}

@@ -39,6 +39,14 @@ const uint8_t *denial_own_hash(const struct nsec3_chain *c, uint32_t id, const s
 const uint8_t *denial_wildcard_hash(const struct nsec3_chain *c, uint32_t id, const struct node *n,
 				    uint8_t *hash);
 
+/* denial_seek, denial_fetch, denial_record - find one part of the proof for f early, in steps between
+ * each of which others can be looked at while memory comes.  The first, when the node f->node is in the cache,
+ * says whether the others are of use; denial_fetch puts what it finds into f. */
+bool denial_seek(const struct reader *r, const struct found *f, const struct name *name,
+		 enum denial_part part, struct denial_seek *s);
+void denial_fetch(const struct reader *r, const struct name *name, const struct denial_seek *s, struct found *f);
+void denial_record(struct found *f);
+
 /* All of these add to *p, for the zone and version of f.  `name` is the name that was looked
  * up, folded; f->node is its closest encloser unless said. */
 

@@ -40,6 +40,7 @@ static inline bool find_quick(const struct reader *r, const struct name *name,
 	f->snapshot = zone_snapshot(base, n->zone, r->version);
 	f->node = n;
 	f->exact = hint->absent == 0;
+	f->known = DENIAL_NONE;
 	return f->snapshot && f->zone->labels <= max_apex &&
 	       !(atomic_load_explicit(&f->zone->depths[0], memory_order_relaxed) |
 		 atomic_load_explicit(&f->zone->depths[1], memory_order_relaxed));

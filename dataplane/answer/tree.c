@@ -13,7 +13,7 @@
 #define NODE_SIZE 256
 #define LEAF_MAX 60
 #define INNER_MAX 30
-#define KEYED_SIZE 512
+#define KEYED_SIZE TREE_LEAF_SIZE
 #define KEYED_LEAF_MAX 41
 #define KEYED_INNER_MAX 31
 
@@ -185,24 +185,59 @@ static __attribute__((noinline)) unsigned count_equal(const uint8_t *base, const
 	return lo;
 }
 
+/* Of a tree node's entries, how many are at or before `what`? */
+static inline unsigned count_up_to(const uint8_t *base, const struct tree_node *t, uint64_t key, tree_cmp cmp,
+				   const void *what, bool *equal)
+{
+	unsigned n = keys_up_to(t, key);
+
+	return n && ((const uint64_t *)t->body)[n - 1] == key ? count_equal(base, t, n, cmp, what, equal) : n;
+}
+
+/* The leaf in which the last entry at or before `what` is, or NULL. */
+static inline const struct tree_node *floor_leaf(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp,
+						 const void *what)
+{
+	const struct tree_node *t = root ? tn(base, root) : NULL;
+	bool equal;
+
+	while (t && t->level) {
+		unsigned n = count_up_to(base, t, key, cmp, what, &equal);
+
+		t = n ? tn(base, t->body[2 * KEYED_INNER_MAX + n - 1]) : NULL;
+	}
+	return t;
+}
+
+static inline ref floor_in(const uint8_t *base, const struct tree_node *t, uint64_t key, tree_cmp cmp,
+			   const void *what, bool *equal)
+{
+	*equal = false;
+
+	unsigned n = count_up_to(base, t, key, cmp, what, equal);
+
+	return n ? t->body[2 * KEYED_LEAF_MAX + n - 1] : 0;
+}
+
 ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const void *what,
 	       bool *equal)
 {
-	*equal = false;
-	while (root) {
-		const struct tree_node *t = tn(base, root);
-		const uint64_t *prefix = (const uint64_t *)t->body;
-		unsigned n = keys_up_to(t, key);
+	const struct tree_node *t = floor_leaf(base, root, key, cmp, what);
 
-		if (n && prefix[n - 1] == key)
-			n = count_equal(base, t, n, cmp, what, equal);
-		if (n == 0)
-			return 0;
-		if (t->level == 0)
-			return t->body[2 * KEYED_LEAF_MAX + n - 1];
-		root = t->body[2 * KEYED_INNER_MAX + n - 1];
-	}
-	return 0;
+	*equal = false;
+	return t ? floor_in(base, t, key, cmp, what, equal) : 0;
+}
+
+const struct tree_node *tree_floor_leaf(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp,
+					const void *what)
+{
+	return floor_leaf(base, root, key, cmp, what);
+}
+
+ref tree_floor_in(const uint8_t *base, const struct tree_node *leaf, uint64_t key, tree_cmp cmp,
+		  const void *what, bool *equal)
+{
+	return floor_in(base, leaf, key, cmp, what, equal);
 }
 
 /* The first node below, or the last. */

@@ -48,6 +48,16 @@ typedef int (*tree_cmp)(const struct node *n, const void *what);
 ref tree_floor(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp, const void *what,
 	       bool *equal);
 
+/* tree_floor_leaf, tree_floor_in - the same in two steps, so that the leaf, which most often is not in
+ * the cache, can be fetched between them: the leaf in which tree_floor would look, or NULL if all are
+ * after `what`; and what it would find there. */
+struct tree_node;
+const struct tree_node *tree_floor_leaf(const uint8_t *base, ref root, uint64_t key, tree_cmp cmp,
+					const void *what);
+ref tree_floor_in(const uint8_t *base, const struct tree_node *leaf, uint64_t key, tree_cmp cmp,
+		  const void *what, bool *equal);
+#define TREE_LEAF_SIZE 512 /* octets of a keyed tree's leaf */
+
 /* tree_around - of a keyed tree, the last node before a place and the first behind it, or 0;
  * the node that stands at it, of this key and name, counts as neither. */
 void tree_around(const uint8_t *base, ref root, uint64_t key, const uint8_t *name, ref *before,
