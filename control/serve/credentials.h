@@ -21,6 +21,10 @@
 #define CREDENTIALS_CERTIFICATE "tls-certificate.pem" /* of our own making, in a folder */
 #define CREDENTIALS_KEY "tls-key.pem"
 
+/* Octets that a client may send until its handshake is over: many times what one takes.
+ * GnuTLS gathers a handshake message of up to 16 MiB before it looks at its size. */
+#define CREDENTIALS_HANDSHAKE_MAX (64 << 10)
+
 struct credentials {
 	_Atomic unsigned users;
 	gnutls_certificate_credentials_t x509;

@@ -76,6 +76,7 @@ struct conn {
 	struct credentials *credentials;
 	enum doq_error error;     /* ours, that ends the connection; else DOQ_NO_ERROR */
 	uint8_t alert;            /* TLS's, the same */
+	size_t crypto;            /* octets of handshake messages that came */
 	struct stream *streams;
 	uint64_t active;          /* when it began, or had its last query answered */
 	struct queue waiting, sending;
@@ -437,6 +438,20 @@ static int on_stream_data(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_
 	return quic_end_writing(quic, id, DOQ_INTERNAL_ERROR) ? NGTCP2_ERR_CALLBACK_FAILURE : 0;
 }
 
+/* Nothing else limits what TLS gathers: CRYPTO frames have no flow control (RFC 9000 section
+ * 7.5). */
+static int on_crypto_data(ngtcp2_conn *quic, quic_level level, uint64_t offset, const uint8_t *data,
+			  size_t len, void *user)
+{
+	struct conn *c = user;
+
+	c->crypto += len;
+	if (c->crypto <= CREDENTIALS_HANDSHAKE_MAX)
+		return ngtcp2_crypto_recv_crypto_data_cb(quic, level, offset, data, len, user);
+	c->alert = GNUTLS_A_DECODE_ERROR;
+	return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
 /* The address is validated now: the client may come back without Retry, and with a
  * ticket. */
 static int on_handshake(ngtcp2_conn *quic, void *user)
@@ -500,7 +515,7 @@ static void on_random(uint8_t *out, size_t len, const ngtcp2_rand_ctx *context)
 
 static const ngtcp2_callbacks callbacks = {
 	.recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
-	.recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb,
+	.recv_crypto_data = on_crypto_data,
 	.encrypt = ngtcp2_crypto_encrypt_cb,
 	.decrypt = ngtcp2_crypto_decrypt_cb,
 	.hp_mask = ngtcp2_crypto_hp_mask_cb,

@@ -10,10 +10,11 @@
  * Everything from the wire is untrusted.  What a client may hold: DOQ_STREAMS queries
  * at a time, DOQ_WINDOW octets of queries that have not ended or wait, and DOQ_QUEUE_MAX
  * octets of answers that it has not acknowledged before more of its queries are
- * answered.  Connections are counted with all others (clients.h); when there are too
- * many, those that have rested longest go for newcomers.  An address is validated by Retry before it
- * gets a connection while DOQ_RETRY_FROM others have not finished their handshakes, and
- * gets at most three times what it sent until it is validated (RFC 9000 section 8).
+ * answered; of its handshake, CREDENTIALS_HANDSHAKE_MAX octets.  Connections are counted
+ * with all others (clients.h); when there are too many, those that have rested longest go
+ * for newcomers.  An address is validated by Retry before it gets a connection while
+ * DOQ_RETRY_FROM others have not finished their handshakes, and gets at most three times
+ * what it sent until it is validated (RFC 9000 section 8).
  * 0-RTT is not accepted, so nothing can be replayed (RFC 9250 section 4.5 leaves that
  * to the server).
  *

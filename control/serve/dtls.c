@@ -40,6 +40,7 @@ struct session {
 	uint8_t random[RANDOM];   /* of the client's: which ClientHello it was */
 	bool shaken;
 	uint64_t active;          /* when it began, or had its last query */
+	size_t taken;             /* octets, until it is shaken */
 	const uint8_t *in;        /* a datagram that was not taken yet, or NULL */
 	size_t in_len;
 };
@@ -267,6 +268,11 @@ static void session_read(struct session *s, const uint8_t *data, size_t len)
 	s->in = data;
 	s->in_len = len;
 	if (!s->shaken) {
+		s->taken += len;
+		if (s->taken > CREDENTIALS_HANDSHAKE_MAX) {
+			session_fail(s, GNUTLS_E_HANDSHAKE_TOO_LARGE);
+			return;
+		}
 		if (!shake(s))
 			return; /* it is no more */
 		if (!s->shaken)

@@ -5,7 +5,8 @@
  * No socket.  Each struct dtls belongs to one serving thread and has its own sessions,
  * one for each pair of addresses.  Everything from the wire is untrusted: nothing is
  * kept of a client before it has sent back a cookie (RFC 6347 section 4.2.1), and only
- * a well-formed ClientHello gets one, which is shorter than what asked for it.  An
+ * a well-formed ClientHello gets one, which is shorter than what asked for it.  Until its
+ * handshake is over a client may send CREDENTIALS_HANDSHAKE_MAX octets.  An
  * answer is one record of at most DTLS_MTU octets, cut with TC where it does not fit.
  * Sessions are counted with all connections (clients.h); when there are too many, those
  * that have rested longest go for newcomers.

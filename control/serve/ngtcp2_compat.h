@@ -13,6 +13,8 @@
 #if NGTCP2_VERSION_NUM < 0x010000
 
 typedef ngtcp2_connection_close_error quic_close;
+typedef ngtcp2_crypto_level quic_level;
+#define QUIC_LEVEL_INITIAL NGTCP2_CRYPTO_LEVEL_INITIAL
 
 /* quic_close_application, _transport, _library, _tls - why a connection is closed: an error code
  * of DoQ's, of QUIC's, an error of the library, an alert of TLS. */
@@ -65,6 +67,8 @@ static inline int quic_end_writing(ngtcp2_conn *conn, int64_t stream, uint64_t c
 #else
 
 typedef ngtcp2_ccerr quic_close;
+typedef ngtcp2_encryption_level quic_level;
+#define QUIC_LEVEL_INITIAL NGTCP2_ENCRYPTION_LEVEL_INITIAL
 
 static inline void quic_close_application(quic_close *c, uint64_t code)
 {

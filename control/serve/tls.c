@@ -12,6 +12,7 @@ struct tls {
 	void *arg;
 	const uint8_t *in; /* not taken yet; within tls_decrypt only */
 	size_t left;
+	size_t silent; /* octets taken since there last were some for the application */
 	bool established, failed, ending;
 };
 
@@ -122,12 +123,18 @@ ptrdiff_t tls_decrypt(struct tls *t, const uint8_t **in, size_t *len, uint8_t *o
 		n = step(t, out, room);
 	while ((n == GNUTLS_E_AGAIN && t->left > 0) || (n < 0 && is_harmless((int)n)));
 	*in = t->in;
+	t->silent += *len - t->left;
 	*len = t->left;
 	t->left = 0;
-	if (n > 0)
+	if (n > 0) {
+		t->silent = 0;
 		return n;
+	}
 	if (n == 0)
 		return TLS_ENDED;
+	/* Also once it is established: TLS 1.3 has messages after the handshake. */
+	if (n == GNUTLS_E_AGAIN && t->silent > CREDENTIALS_HANDSHAKE_MAX)
+		return broken(t, GNUTLS_E_HANDSHAKE_TOO_LARGE);
 	if (n == GNUTLS_E_AGAIN)
 		return 0;
 	/* A renegotiation (TLS 1.2) ends here, too: nobody needs one. */

@@ -3,8 +3,9 @@
  * TLS, RFC 7858): TLS 1.2 and 1.3, ALPN `dot`, session tickets.
  *
  * Octets in, octets out: no socket, no clock.  Everything from the client is
- * untrusted; what a session keeps of it is at most one record and one handshake
- * message.  A struct tls belongs to one thread; the credentials are shared.
+ * untrusted; what a session keeps of it is at most one record and, of handshake
+ * messages, CREDENTIALS_HANDSHAKE_MAX octets and what one call brings.  A struct tls
+ * belongs to one thread; the credentials are shared.
  */
 #ifndef POLLUX_TLS_H
 #define POLLUX_TLS_H

@@ -184,6 +184,18 @@ static int start_tls(struct qclient *q, const struct qclient_options *o)
 	return ngtcp2_crypto_gnutls_configure_client_session(q->tls);
 }
 
+/* A handshake message of 16 MiB, as far as it goes. */
+static int ramble(ngtcp2_conn *conn, size_t len)
+{
+	uint8_t *octets = calloc(1, len);
+	int result;
+
+	memset(memset(octets, 1, 1) + 1, 0xff, 3);
+	result = ngtcp2_conn_submit_crypto_data(conn, QUIC_LEVEL_INITIAL, octets, len);
+	free(octets);
+	return result;
+}
+
 int qclient_init(struct qclient *q, const struct sockaddr *local, const struct sockaddr *remote,
 		 const struct qclient_options *options, uint64_t now)
 {
@@ -222,7 +234,7 @@ int qclient_init(struct qclient *q, const struct sockaddr *local, const struct s
 		return -1;
 	q->conn = conn;
 	ngtcp2_conn_set_tls_native_handle(conn, q->tls);
-	return 0;
+	return o->ramble > 0 ? ramble(conn, o->ramble) : 0;
 }
 
 void qclient_free(struct qclient *q)

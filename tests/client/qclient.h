@@ -51,6 +51,7 @@ struct qclient_options {
 	const gnutls_datum_t *session; /* to be resumed, or NULL */
 	const uint8_t *token;          /* for the first packet, or NULL */
 	size_t token_len;
+	size_t ramble;                 /* octets of an endless ClientHello before the real one */
 };
 
 /* qclient_init - a connection between the two addresses.  0, or -1. */

@@ -404,6 +404,17 @@ Test(doq, alpn)
 	cr_expect_eq(doq_connections(doq), 0);
 }
 
+/* A handshake message that has no end is not gathered for long. */
+Test(doq, a_message_of_16_megabytes)
+{
+	struct qclient *q = begin(&(struct qclient_options){.ramble = 1 << 20});
+
+	run(3 * SECOND);
+	closed_with(q, false, 0x100 + GNUTLS_A_DECODE_ERROR);
+	cr_expect_lt(from_client, 2 * CREDENTIALS_HANDSHAKE_MAX);
+	cr_expect_eq(doq_connections(doq), 0);
+}
+
 Test(doq, unknown_version)
 {
 	static const uint32_t versions[] = {0x0a0a0a0a, 0xff00001d, 0x709a50c4};

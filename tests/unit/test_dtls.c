@@ -432,6 +432,31 @@ Test(dtls, resumption)
 	gnutls_free(ticket.data);
 }
 
+/* The fragments of a handshake message that has no end are not gathered for long. */
+Test(dtls, a_message_of_16_megabytes)
+{
+	struct client *c = begin(NULL);
+	/* A record of 1,000 octets and a header, a fragment of a ClientKeyExchange. */
+	uint8_t fragment[25 + 1000] = {22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0x03, 0xf4,
+				       16, 0xff, 0xff, 0xff, 0, 2, 0, 0, 0, 0, 0x03, 0xe8};
+	unsigned i;
+
+	hear = 1;
+	gnutls_handshake(c->tls);
+	gnutls_handshake(c->tls);
+	cr_assert_eq(dtls_sessions(dtls), 1);
+	for (i = 0; i < 200 && dtls_sessions(dtls) == 1; i++) {
+		fragment[10] = (uint8_t)(100 + i % 100);
+		fragment[9] = (uint8_t)(i / 100);
+		fragment[20] = (uint8_t)(i * 1000 >> 8);
+		fragment[21] = (uint8_t)(i * 1000);
+		fragment[19] = (uint8_t)(i * 1000 >> 16);
+		feed(c, fragment, sizeof(fragment));
+	}
+	cr_expect_lt(i * 1000, CREDENTIALS_HANDSHAKE_MAX);
+	cr_expect_gt(i, 50, "it ended for another reason");
+}
+
 /* A client that has lost its session begins anew from the same port (RFC 6347 section
  * 4.2.8); one that only says so does the old session no harm. */
 Test(dtls, begins_anew)

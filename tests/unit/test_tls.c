@@ -315,6 +315,28 @@ Test(tls, garbage)
 	}
 }
 
+/* A handshake message that has no end is not gathered for long. */
+Test(tls, a_message_of_16_megabytes)
+{
+	static const uint8_t header[] = {22, 3, 1, 0x40, 0}; /* a record of 16 KiB */
+
+	begin(versions[0], NULL);
+	for (unsigned i = 0; i < 6 && last == 0; i++) {
+		uint8_t record[1 << 14] = {0};
+
+		if (i == 0)
+			memset(memset(record, 1, 1) + 1, 0xff, 3); /* a ClientHello's length */
+		put(&to_server, header, sizeof(header));
+		put(&to_server, record, sizeof(record));
+		cr_expect(i < 5, "%zu octets were taken", to_server.len);
+		deliver(1 << 14);
+	}
+	cr_expect_eq(last, TLS_BROKEN);
+	cr_expect_eq(to_client.len, 7, "an alert");
+	cr_expect_eq(to_client.octets[6], GNUTLS_A_DECODE_ERROR);
+	end();
+}
+
 /* A wire that takes nothing more. */
 static bool refuse(void *arg, const uint8_t *octets, size_t len)
 {
