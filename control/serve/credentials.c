@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define CHAIN_MAX 16 /* certificates; a handshake has to carry them */
+#define AUTHORITIES_MAX 64 /* certificates; a handshake carries their names */
 
 /* Forward secrecy and AEAD only (RFC 9325 section 4.2); AES-128 first, which is both
  * enough and the fastest where the processor has it. */
@@ -89,13 +90,13 @@ static int make_pin(struct credentials *c, gnutls_x509_crt_t certificate)
 	return 0;
 }
 
-/* The certificates of the text, for *cnt of which the caller answers. */
-static int import_chain(gnutls_x509_crt_t *chain, unsigned *cnt, const gnutls_datum_t *text,
+/* The certificates of the text, at most `most`, for *cnt of which the caller answers. */
+static int import_chain(gnutls_x509_crt_t *chain, unsigned *cnt, unsigned most, const gnutls_datum_t *text,
 			const char *path, char *error, size_t error_size)
 {
 	char what[160];
 
-	*cnt = CHAIN_MAX;
+	*cnt = most;
 
 	int result = gnutls_x509_crt_list_import(chain, cnt, text, GNUTLS_X509_FMT_PEM,
 						 GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED);
@@ -104,7 +105,7 @@ static int import_chain(gnutls_x509_crt_t *chain, unsigned *cnt, const gnutls_da
 		return 0;
 	*cnt = 0;
 	if (result == GNUTLS_E_SHORT_MEMORY_BUFFER)
-		snprintf(what, sizeof(what), "more than %d certificates", CHAIN_MAX);
+		snprintf(what, sizeof(what), "more than %u certificates", most);
 	else if (result == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR ||
 		 result == GNUTLS_E_NO_CERTIFICATE_FOUND)
 		snprintf(what, sizeof(what), "there is no certificate in PEM form in it");
@@ -142,7 +143,8 @@ static int fill(struct credentials *c, const gnutls_datum_t *certificate_text,
 	gnutls_x509_privkey_t key = NULL;
 	unsigned cnt = 0;
 	char what[512];
-	int result = import_chain(chain, &cnt, certificate_text, certificate_path, error, error_size);
+	int result = import_chain(chain, &cnt, CHAIN_MAX, certificate_text, certificate_path, error,
+				  error_size);
 
 	if (result)
 		return result;
@@ -325,7 +327,120 @@ int credentials_own(struct credentials **out, const char *folder, const char *na
 	return credentials_load(out, certificate, key, error, error_size);
 }
 
+/* ---- clients ---- */
+
+static const struct refusal {
+	unsigned status; /* GNUTLS_CERT_... */
+	gnutls_alert_description_t alert;
+} refusals[] = { /* RFC 8446 section 6.2; the first that fits */
+	{GNUTLS_CERT_SIGNER_NOT_FOUND, GNUTLS_A_UNKNOWN_CA},
+	{GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED, GNUTLS_A_CERTIFICATE_EXPIRED},
+	{GNUTLS_CERT_PURPOSE_MISMATCH, GNUTLS_A_UNSUPPORTED_CERTIFICATE},
+	{~0u, GNUTLS_A_BAD_CERTIFICATE},
+};
+
+/* Whether the client's certificate is good.  A client without one is GnuTLS's to refuse, if
+ * it is to be: it knows what was asked. */
+static int verify(gnutls_session_t session)
+{
+	gnutls_typed_vdata_st purpose = {
+		.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (unsigned char *)GNUTLS_KP_TLS_WWW_CLIENT,
+	};
+	const struct refusal *r = refusals;
+	unsigned status = 0;
+
+	if (!gnutls_certificate_get_peers(session, NULL))
+		return 0;
+	if (gnutls_certificate_verify_peers(session, &purpose, 1, &status) < 0)
+		status = GNUTLS_CERT_INVALID; /* too many, or no certificates at all */
+	if (status == 0)
+		return 0;
+	while (!(r->status & status))
+		r++;
+	gnutls_alert_send(session, GNUTLS_AL_FATAL, r->alert);
+	return GNUTLS_E_FATAL_ALERT_RECEIVED;
+}
+
+/* TLS 1.3 verifies the client's signature first and then calls verify().  The key is of the
+ * client's choice until then: of RSA, with an exponent as long as the modulus, 32,768 bits
+ * cost this thread seconds.  So the certificate is looked at before, too: its chain is
+ * verified from the authority's end, so that only keys that are vouched for are used. */
+static int verify_early(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
+			const gnutls_datum_t *message)
+{
+	(void)type;
+	(void)when;
+	(void)message;
+	return incoming ? verify(session) : 0;
+}
+
+static int trust(struct credentials *c, const gnutls_datum_t *text, const char *path, char *error,
+		 size_t error_size)
+{
+	gnutls_x509_crt_t crt[AUTHORITIES_MAX];
+	unsigned cnt;
+	char what[160];
+	int result = import_chain(crt, &cnt, AUTHORITIES_MAX, text, path, error, error_size);
+
+	if (result)
+		return result;
+	for (unsigned i = 0; i < cnt && !result; i++)
+		if (gnutls_x509_crt_get_ca_status(crt[i], NULL) != 1) {
+			snprintf(what, sizeof(what), "certificate %u of %u is not that of an authority (CA)",
+				 i + 1, cnt);
+			result = fault(error, error_size, path, what);
+		}
+	if (!result && c) {
+		if (gnutls_certificate_set_x509_trust(c->x509, crt, (int)cnt) < 0)
+			result = fault(error, error_size, path, "the certificates cannot be used");
+		c->authorities = cnt;
+	}
+	for (unsigned i = 0; i < cnt; i++)
+		gnutls_x509_crt_deinit(crt[i]);
+	return result;
+}
+
+int credentials_trust(struct credentials *c, const char *path, bool required, char *error,
+		      size_t error_size)
+{
+	gnutls_datum_t text = {0};
+	int result = read_file(&text, path, error, error_size);
+
+	if (!result)
+		result = trust(c, &text, path, error, error_size);
+	forget(&text);
+	if (result || !c)
+		return result;
+	c->ask = required ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_REQUEST;
+	gnutls_certificate_set_verify_function(c->x509, verify);
+	/* No OCSP answer that the client brings: it would be verified before the chain is, with
+	 * whatever key the client has put there. */
+	gnutls_certificate_set_verify_flags(c->x509, GNUTLS_VERIFY_DISABLE_CRL_CHECKS);
+	return 0;
+}
+
 /* ---- use ---- */
+
+void credentials_alert(gnutls_session_t session, int error)
+{
+	if (error == GNUTLS_E_NO_CERTIFICATE_FOUND) /* RFC 5246 section 7.4.6 */
+		gnutls_alert_send(session, GNUTLS_AL_FATAL, GNUTLS_A_HANDSHAKE_FAILURE);
+	else
+		gnutls_alert_send_appropriate(session, error);
+}
+
+int credentials_set(const struct credentials *c, gnutls_session_t session, gnutls_priority_t priority)
+{
+	if (gnutls_priority_set(session, priority) < 0 ||
+	    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, c->x509) < 0)
+		return -ENOMEM;
+	if (c->ask == GNUTLS_CERT_IGNORE)
+		return gnutls_session_ticket_enable_server(session, &c->ticket_key) < 0 ? -ENOMEM : 0;
+	gnutls_certificate_server_set_request(session, c->ask);
+	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CERTIFICATE_VERIFY, GNUTLS_HOOK_PRE,
+					   verify_early);
+	return 0;
+}
 
 static int copy(gnutls_datum_t *to, const gnutls_datum_t *from)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* credentials.h - what TLS, QUIC and DTLS sessions of port 853 have in common: the
- * certificate with its key, and the secrets of session tickets, cookies and tokens.
+ * certificate with its key, whose clients are trusted, and the secrets of session tickets,
+ * cookies and tokens.
  *
  * A struct credentials never changes once it is in a vault, so any thread may use the
  * one it holds.  A reload puts another one into the vault: sessions begun before go on
@@ -40,6 +41,12 @@ struct credentials {
 	 * SubjectPublicKeyInfo (RFC 7858 section 4.2, RFC 7469 section 2.4). */
 	char pin[CREDENTIALS_PIN];
 	int64_t expires; /* seconds since 1970: notAfter */
+	/* Whether clients are asked for their certificates, GNUTLS_CERT_IGNORE when not; and
+	 * by how many authorities those may be.  Who is asked gets no ticket, and no ticket
+	 * of before is taken: each handshake shows the certificate, whatever has become of
+	 * it, of the authorities or of this setting since the last one. */
+	gnutls_certificate_request_t ask;
+	unsigned authorities;
 };
 
 /* credentials_load - read a certificate (PEM, with its chain behind it) and its key
@@ -55,6 +62,26 @@ int credentials_load(struct credentials **out, const char *certificate, const ch
  * Returns as credentials_load does; *made says whether it is new. */
 int credentials_own(struct credentials **out, const char *folder, const char *name, bool *made,
 		    char *error, size_t error_size);
+
+/* credentials_trust - have clients asked for a certificate that those in the file `path` (PEM,
+ * all of them authorities) have issued.  Who has none is turned away only when `required`,
+ * who has one that does not verify always is: its chain, its time and its purpose
+ * (clientAuth, if it names any) are looked at.  Nobody else uses c yet; when it is NULL the
+ * file is read and judged, no more.  Returns as credentials_load does. */
+int credentials_trust(struct credentials *c, const char *path, bool required, char *error,
+		      size_t error_size);
+
+/* credentials_set - give a new session of a server what it has of c: certificate, tickets,
+ * what clients are asked for, and priority, which is one of c's.  0 or -ENOMEM.
+ *
+ * A handshake in which the client's certificate is refused ends in
+ * GNUTLS_E_FATAL_ALERT_RECEIVED, for which no further alert is sent: who verifies sends it,
+ * knowing why. */
+int credentials_set(const struct credentials *c, gnutls_session_t session, gnutls_priority_t priority);
+
+/* credentials_alert - tell the client of an error that has ended its session.  As
+ * gnutls_alert_send_appropriate, which calls an empty certificate of TLS 1.2 a decode_error. */
+void credentials_alert(gnutls_session_t session, int error);
 
 /* credentials_inherit - give c, which nobody uses yet, the secrets drawn for old. */
 int credentials_inherit(struct credentials *c, const struct credentials *old);

@@ -477,7 +477,8 @@ static int on_handshake(ngtcp2_conn *quic, void *user)
 
 	if (n > 0)
 		ngtcp2_conn_submit_new_token(quic, token, (size_t)n);
-	gnutls_session_ticket_send(c->tls, 1, 0); /* without it there is no resumption, no more */
+	if (c->credentials->ask == GNUTLS_CERT_IGNORE)
+		gnutls_session_ticket_send(c->tls, 1, 0); /* without it there is no resumption, no more */
 	return 0;
 }
 
@@ -856,10 +857,8 @@ static int start_tls(struct conn *c)
 	}
 	c->ref = (ngtcp2_crypto_conn_ref){get_quic, c};
 	gnutls_session_set_ptr(c->tls, &c->ref);
-	if (gnutls_priority_set(c->tls, c->credentials->quic) < 0 ||
-	    gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, c->credentials->x509) < 0 ||
+	if (credentials_set(c->credentials, c->tls, c->credentials->quic) ||
 	    gnutls_alpn_set_protocols(c->tls, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0 ||
-	    gnutls_session_ticket_enable_server(c->tls, &c->credentials->ticket_key) < 0 ||
 	    ngtcp2_crypto_gnutls_configure_server_session(c->tls))
 		return -ENOMEM;
 	return 0;

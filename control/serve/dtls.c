@@ -163,19 +163,19 @@ static void session_end(struct session *s)
 
 static void session_fail(struct session *s, int error)
 {
-	gnutls_alert_send_appropriate(s->tls, error);
+	credentials_alert(s->tls, error);
 	session_free(s);
 }
 
 static int start_tls(struct session *s, gnutls_dtls_prestate_st *prestate)
 {
+	const struct credentials *c = s->credentials;
+
 	if (gnutls_init(&s->tls, GNUTLS_SERVER | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK) < 0) {
 		s->tls = NULL;
 		return -ENOMEM;
 	}
-	if (gnutls_priority_set(s->tls, s->credentials->dtls) < 0 ||
-	    gnutls_credentials_set(s->tls, GNUTLS_CRD_CERTIFICATE, s->credentials->x509) < 0 ||
-	    gnutls_session_ticket_enable_server(s->tls, &s->credentials->ticket_key) < 0)
+	if (credentials_set(c, s->tls, c->dtls))
 		return -ENOMEM;
 	gnutls_dtls_prestate_set(s->tls, prestate);
 	gnutls_dtls_set_mtu(s->tls, DTLS_MTU);

@@ -61,10 +61,8 @@ int tls_new(struct tls **out, struct credentials *c, tls_emit emit, void *arg)
 	t->credentials = c;
 	t->emit = emit;
 	t->arg = arg;
-	if (gnutls_priority_set(t->session, c->tls) < 0 ||
-	    gnutls_credentials_set(t->session, GNUTLS_CRD_CERTIFICATE, c->x509) < 0 ||
-	    gnutls_alpn_set_protocols(t->session, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0 ||
-	    gnutls_session_ticket_enable_server(t->session, &c->ticket_key) < 0) {
+	if (credentials_set(c, t->session, c->tls) ||
+	    gnutls_alpn_set_protocols(t->session, &alpn, 1, GNUTLS_ALPN_MANDATORY) < 0) {
 		tls_free(t);
 		return -ENOMEM;
 	}
@@ -86,7 +84,7 @@ void tls_free(struct tls *t)
 static ptrdiff_t broken(struct tls *t, int error)
 {
 	if (!t->failed)
-		gnutls_alert_send_appropriate(t->session, error);
+		credentials_alert(t->session, error);
 	t->failed = true;
 	return TLS_BROKEN;
 }

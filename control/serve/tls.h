@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* tls.h - the server's side of TLS between a TCP connection and its framer (DNS over
- * TLS, RFC 7858): TLS 1.2 and 1.3, ALPN `dot`, session tickets.
+ * TLS, RFC 7858): TLS 1.2 and 1.3, ALPN `dot`, session tickets; certificates of clients as
+ * the credentials say.
  *
  * Octets in, octets out: no socket, no clock.  Everything from the client is
  * untrusted; what a session keeps of it is at most one record and, of handshake

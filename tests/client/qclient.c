@@ -171,12 +171,12 @@ static int start_tls(struct qclient *q, const struct qclient_options *o)
 			     gnutls_priority_init(&priority, "NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:+GROUP-X25519:"
 						  "%DISABLE_TLS13_COMPAT_MODE", NULL) < 0))
 		return -1;
-	if (gnutls_init(&q->tls, GNUTLS_CLIENT) < 0)
+	if (gnutls_init(&q->tls, GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT) < 0)
 		return -1;
 	q->ref = (struct qclient_ref){(void *)get_conn, q};
 	gnutls_session_set_ptr(q->tls, &q->ref);
 	gnutls_priority_set(q->tls, priority);
-	gnutls_credentials_set(q->tls, GNUTLS_CRD_CERTIFICATE, credentials);
+	gnutls_credentials_set(q->tls, GNUTLS_CRD_CERTIFICATE, o->credentials ? o->credentials : credentials);
 	if (name.size > 0)
 		gnutls_alpn_set_protocols(q->tls, &name, 1, 0);
 	if (o->session)

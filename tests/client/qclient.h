@@ -51,6 +51,7 @@ struct qclient_options {
 	const gnutls_datum_t *session; /* to be resumed, or NULL */
 	const uint8_t *token;          /* for the first packet, or NULL */
 	size_t token_len;
+	gnutls_certificate_credentials_t credentials; /* with the client's certificate, or NULL */
 	size_t ramble;                 /* octets of an endless ClientHello before the real one */
 };
 

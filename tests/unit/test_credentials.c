@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/serve/credentials.h"
+#include "tests/client/identities.h"
 
 static char folder[64], certificate[128], key[128], error[512];
 
@@ -155,6 +156,60 @@ Test(credentials, a_folder_that_will_not_do)
 
 	cr_expect_neq(credentials_own(&c, "/proc/nonexistent", "", &made, error, sizeof(error)), 0);
 	cr_expect_not_null(strstr(error, "cannot make a certificate in /proc/nonexistent: No such file"), "%s", error);
+}
+
+Test(credentials, who_is_trusted)
+{
+	struct credentials *c = own();
+	char *id = identities_make(), file[256], command[1024];
+
+	cr_assert_not_null(id);
+	cr_expect_eq(c->ask, GNUTLS_CERT_IGNORE);
+	cr_assert_eq(credentials_trust(c, identities_path(id, "ca"), true, error, sizeof(error)), 0, "%s", error);
+	cr_expect_eq(c->ask, GNUTLS_CERT_REQUIRE);
+	cr_expect_eq(c->authorities, 1);
+	credentials_drop(c);
+	cr_assert_eq(credentials_load(&c, certificate, key, error, sizeof(error)), 0);
+	snprintf(file, sizeof(file), "%s/file", id);
+	snprintf(command, sizeof(command), "cd %s; cat ca.pem other-ca.pem >file", id);
+	cr_assert_eq(system(command), 0);
+	cr_assert_eq(credentials_trust(NULL, file, false, error, sizeof(error)), 0, "%s", error);
+	cr_assert_eq(credentials_trust(c, file, false, error, sizeof(error)), 0, "%s", error);
+	cr_expect_eq(c->ask, GNUTLS_CERT_REQUEST);
+	cr_expect_eq(c->authorities, 2);
+	credentials_drop(c);
+	clean();
+	identities_remove(id);
+}
+
+Test(credentials, authorities_that_will_not_do)
+{
+	static const struct { const char *make, *fault; } bad[] = {
+		{"rm file", "/file: No such file"},
+		{">file", "/file: "},
+		{"echo none >file", "/file: there is no certificate in PEM form"},
+		{"cp ca-key.pem file", "/file: there is no certificate in PEM form"},
+		{"cp good.pem file", "/file: certificate 1 of 1 is not that of an authority (CA)"},
+		{"cat ca.pem good.pem >file", "/file: certificate 2 of 2 is not that of an authority (CA)"},
+		{"for i in $(seq 65); do cat ca.pem; done >file", "/file: more than 64 certificates"},
+		{"(cat ca.pem; sed s/[a-m]/x/g ca.pem) >file", "/file: "},
+	};
+	struct credentials *c = own();
+	char *id = identities_make(), command[1024], file[256];
+
+	cr_assert_not_null(id);
+	snprintf(file, sizeof(file), "%s/file", id);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(command, sizeof(command), "cd %s; touch file; %s", id, bad[i].make);
+		cr_assert_eq(system(command), 0);
+		cr_expect_neq(credentials_trust(NULL, file, true, error, sizeof(error)), 0, "%s", bad[i].make);
+		cr_expect_neq(credentials_trust(c, file, true, error, sizeof(error)), 0, "%s", bad[i].make);
+		cr_expect_not_null(strstr(error, bad[i].fault), "%s: %s", bad[i].make, error);
+		cr_expect_eq(c->ask, GNUTLS_CERT_IGNORE);
+	}
+	credentials_drop(c);
+	clean();
+	identities_remove(id);
 }
 
 Test(credentials, another_in_force)

@@ -13,6 +13,7 @@
 #include "control/serve/deadline.h"
 #include "control/serve/doq.h"
 #include "control/serve/doq_stream.h"
+#include "tests/client/identities.h"
 #include "tests/client/qclient.h"
 
 #define MS UINT64_C(1000000)
@@ -687,6 +688,56 @@ Test(doq, reload)
 	run(SECOND);
 	answered(&q->stream[0], 1);
 	answered(&r->stream[0], 2);
+}
+
+/* Certificates of clients: what ends the connection is in the handshake, and nothing is
+ * answered. */
+Test(doq, clients_are_asked)
+{
+	static const struct { const char *name, *key; int alert; } shown[] = {
+		{"good", "key", 0}, {"chain", "key", 0}, {NULL, NULL, GNUTLS_A_CERTIFICATE_REQUIRED},
+		{"expired", "key", GNUTLS_A_CERTIFICATE_EXPIRED},
+		{"server", "key", GNUTLS_A_UNSUPPORTED_CERTIFICATE},
+		{"stranger", "key", GNUTLS_A_UNKNOWN_CA}, {"stranger", "other-key", GNUTLS_A_UNKNOWN_CA},
+		{"good", "other-key", GNUTLS_A_DECRYPT_ERROR},
+	};
+	char *id = identities_make(), error[256];
+	gnutls_datum_t ticket;
+
+	cr_assert_not_null(id);
+	begin(NULL);
+	run(SECOND);
+	cr_assert_eq(qclient_ticket(&client[0], &ticket), 0);
+	cr_assert_eq(credentials_trust(vault.current, identities_path(id, "ca"), true, error, sizeof(error)), 0, "%s",
+		     error);
+	for (unsigned i = 0; i < 2 * sizeof(shown) / sizeof(shown[0]); i++) {
+		gnutls_certificate_credentials_t c = identities_load(id, shown[i / 2].name, shown[i / 2].key);
+		/* Every other one has a ticket from before shown were asked. */
+		struct qclient *q = begin(&(struct qclient_options){.credentials = c, .session = i % 2 ? &ticket : NULL});
+		struct qclient_stream *s = ask(q, i);
+		size_t before = questions;
+
+		run(SECOND);
+		cr_expect_not(q->resumed, "%u", i);
+		cr_expect_not(gnutls_session_get_flags(q->tls) & GNUTLS_SFLAGS_SESSION_TICKET, "it has a ticket");
+		if (shown[i / 2].alert) {
+			closed_with(q, false, 0x100 + (uint64_t)shown[i / 2].alert);
+			cr_expect_eq(questions, before);
+		} else {
+			answered(s, i);
+		}
+		qclient_free(q);
+		gnutls_certificate_free_credentials(c);
+	}
+	vault.current->ask = GNUTLS_CERT_REQUEST;
+
+	struct qclient *q = begin(NULL);
+	struct qclient_stream *s = ask(q, 1);
+
+	run(SECOND);
+	answered(s, 1);
+	gnutls_free(ticket.data);
+	identities_remove(id);
 }
 
 Test(doq, goodbye)

@@ -15,6 +15,7 @@
 #include "control/serve/deadline.h"
 #include "control/serve/demux.h"
 #include "control/serve/dtls.h"
+#include "tests/client/identities.h"
 
 #define SECOND UINT64_C(1000000000)
 #define IDLE (10 * SECOND)
@@ -49,6 +50,7 @@ static unsigned questions;
 static size_t answer_size = 60;
 static unsigned lose_server, lose_client; /* the datagram, counted from 1, that is lost; 0: none */
 static bool deaf;                         /* nobody takes what the server sends */
+static unsigned client_mtu = 1400;
 static unsigned hear = 1000;              /* datagrams until all are deaf */
 
 static const struct sockaddr_in server = {
@@ -189,14 +191,14 @@ static void teardown(void)
 
 static void start(struct client *c, const gnutls_datum_t *ticket)
 {
-	gnutls_init(&c->tls, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK);
+	gnutls_init(&c->tls, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_FORCE_CLIENT_CERT);
 	gnutls_priority_set_direct(c->tls, "NORMAL:-VERS-ALL:+VERS-DTLS1.2", NULL);
 	gnutls_credentials_set(c->tls, GNUTLS_CRD_CERTIFICATE, client_credentials);
 	gnutls_transport_set_ptr(c->tls, c);
 	gnutls_transport_set_push_function(c->tls, client_push);
 	gnutls_transport_set_pull_function(c->tls, client_pull);
 	gnutls_transport_set_pull_timeout_function(c->tls, client_wait);
-	gnutls_dtls_set_mtu(c->tls, 1400);
+	gnutls_dtls_set_mtu(c->tls, client_mtu);
 	gnutls_dtls_set_timeouts(c->tls, 100, 20000);
 	if (ticket)
 		gnutls_session_set_data(c->tls, ticket->data, ticket->size);
@@ -542,6 +544,112 @@ Test(dtls, room_for_newcomers)
 	}
 	cr_expect_eq(dtls_sessions(dtls), 6);
 	cr_expect_eq(dtls_counted(dtls)->refused, 2);
+}
+
+/* ---- certificates of clients ---- */
+
+static char *id;
+
+static void setup_asking(void)
+{
+	char error[256];
+
+	setup();
+	id = identities_make();
+	cr_assert_not_null(id);
+	cr_assert_eq(credentials_trust(vault.current, identities_path(id, "ca"), true, error, sizeof(error)), 0, "%s",
+		     error);
+}
+
+static void teardown_asking(void)
+{
+	teardown();
+	identities_remove(id);
+}
+
+static void become(const char *name, const char *key)
+{
+	gnutls_certificate_free_credentials(client_credentials);
+	client_credentials = identities_load(id, name, key);
+	cr_assert_not_null(client_credentials);
+}
+
+TestSuite(dtls_clients, .init = setup_asking, .fini = teardown_asking);
+
+Test(dtls_clients, good_and_bad)
+{
+	static const struct { const char *name, *key; int alert; } shown[] = {
+		{"good", "key", 0}, {"chain", "key", 0}, {NULL, NULL, GNUTLS_A_HANDSHAKE_FAILURE},
+		{"expired", "key", GNUTLS_A_CERTIFICATE_EXPIRED},
+		{"server", "key", GNUTLS_A_UNSUPPORTED_CERTIFICATE},
+		{"stranger", "key", GNUTLS_A_UNKNOWN_CA}, {"stranger", "other-key", GNUTLS_A_UNKNOWN_CA},
+		{"good", "other-key", GNUTLS_A_DECRYPT_ERROR},
+	};
+
+	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
+		become(shown[i].name, shown[i].key);
+
+		struct client *c = begin(NULL);
+		int result = shake(c, 0);
+
+		if (shown[i].alert) {
+			cr_expect_eq(result, GNUTLS_E_FATAL_ALERT_RECEIVED, "%s", gnutls_strerror(result));
+			cr_expect_eq(gnutls_alert_get(c->tls), (unsigned)shown[i].alert, "%zu: %s", i,
+				     gnutls_alert_get_strname(gnutls_alert_get(c->tls)));
+			cr_expect_eq(dtls_sessions(dtls), 0);
+		} else {
+			cr_assert_eq(result, 0, "%s", gnutls_strerror(result));
+			asks(c, "known");
+			gnutls_bye(c->tls, GNUTLS_SHUT_WR);
+		}
+		cr_expect_not(gnutls_session_get_flags(c->tls) & GNUTLS_SFLAGS_SESSION_TICKET, "it has a ticket");
+		gnutls_deinit(c->tls);
+		c->tls = NULL;
+	}
+	vault.current->ask = GNUTLS_CERT_REQUEST;
+	become(NULL, NULL);
+
+	struct client *c = begin(NULL);
+
+	cr_assert_eq(shake(c, 0), 0);
+	asks(c, "nobody");
+}
+
+/* More than 5,000 octets of certificates in small fragments, of which one is lost. */
+Test(dtls_clients, fragments)
+{
+	become("chain", "key");
+	for (unsigned i = 0; i < 6; i++) {
+		struct client *c;
+		int result;
+
+		client_mtu = i % 2 ? 300 : 1400;
+		c = begin(NULL);
+		lose_client = i == 0 ? 0 : i + 2;
+		result = shake(c, 4);
+		cr_assert_eq(result, 0, "%u: %s", i, gnutls_strerror(result));
+		asks(c, "known");
+	}
+}
+
+/* A ticket from before clients were asked lets nobody in, and harms nobody. */
+Test(dtls_clients, old_tickets)
+{
+	gnutls_datum_t ticket = {0};
+	struct client *c;
+
+	vault.current->ask = GNUTLS_CERT_IGNORE;
+	c = begin(NULL);
+	cr_assert_eq(shake(c, 0), 0);
+	cr_assert_eq(gnutls_session_get_data2(c->tls, &ticket), 0);
+	vault.current->ask = GNUTLS_CERT_REQUIRE;
+	cr_expect_eq(shake(begin(&ticket), 0), GNUTLS_E_FATAL_ALERT_RECEIVED);
+	become("good", "key");
+	c = begin(&ticket);
+	cr_expect_eq(shake(c, 0), 0);
+	cr_expect_not(gnutls_session_is_resumed(c->tls));
+	asks(c, "known");
+	gnutls_free(ticket.data);
 }
 
 Test(dtls, goodbye)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "control/serve/tls.h"
+#include "tests/client/identities.h"
 
 #define ROOM 1000 /* octets a call: less than a record may have */
 
@@ -92,7 +93,8 @@ static void begin(const char *priority, const char *alpn)
 	ended = false;
 	last = 0;
 	cr_assert_eq(tls_new(&server, credentials, emit, &to_client), 0);
-	gnutls_init(&client, GNUTLS_CLIENT | GNUTLS_NONBLOCK);
+	/* It shows its certificate although it knows better (the server names its authorities). */
+	gnutls_init(&client, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_FORCE_CLIENT_CERT);
 	cr_assert_eq(gnutls_priority_set_direct(client, priority, NULL), 0);
 	gnutls_credentials_set(client, GNUTLS_CRD_CERTIFICATE, client_credentials);
 	gnutls_transport_set_push_function(client, client_push);
@@ -269,6 +271,156 @@ Test(tls, resumption)
 		cr_assert_eq(shake(1 << 20), 0);
 		cr_expect(tls_resumed(server), "%s", versions[v]);
 		end();
+		gnutls_free(ticket.data);
+	}
+}
+
+/* ---- certificates of clients ---- */
+
+static char *id;
+
+static void setup_asking(void)
+{
+	char error[256];
+
+	setup();
+	id = identities_make();
+	cr_assert_not_null(id);
+	cr_assert_eq(credentials_trust(credentials, identities_path(id, "ca"), true, error, sizeof(error)), 0, "%s",
+		     error);
+}
+
+static void teardown_asking(void)
+{
+	teardown();
+	identities_remove(id);
+}
+
+/* The client shows that certificate, or none. */
+static void become(const char *name, const char *key)
+{
+	gnutls_certificate_free_credentials(client_credentials);
+	client_credentials = identities_load(id, name, key);
+	cr_assert_not_null(client_credentials);
+}
+
+/* How it ends for the client: the alert that it gets; 0: it is answered. */
+static int outcome(size_t step)
+{
+	int result = shake(step), alert = 0;
+	char octets[16];
+
+	if (result == 0) {
+		gnutls_record_send(client, "question", 8);
+		deliver(step);
+		if (last == 0 && plain_len == 8)
+			tls_encrypt(server, (const uint8_t *)"answer", 6);
+		result = (int)receive(octets, sizeof(octets));
+	}
+	if (result != 6) {
+		cr_expect_eq(result, GNUTLS_E_FATAL_ALERT_RECEIVED, "%s", gnutls_strerror(result));
+		cr_expect_eq(last, TLS_BROKEN);
+		cr_expect_eq(plain_len, 0, "a question was taken");
+		alert = (int)gnutls_alert_get(client);
+	}
+	cr_expect_not(gnutls_session_get_flags(client) & GNUTLS_SFLAGS_SESSION_TICKET, "it has a ticket");
+	return alert;
+}
+
+TestSuite(tls_clients, .init = setup_asking, .fini = teardown_asking);
+
+Test(tls_clients, good)
+{
+	static const char *const good[] = {"good", "plain", "chain"};
+	static const size_t steps[] = {1, 1 << 20};
+
+	for (size_t v = 0; v < 2; v++) {
+		for (size_t i = 0; i < 3; i++) {
+			for (size_t s = 0; s < 2; s++) {
+				become(good[i], "key");
+				begin(versions[v], NULL);
+				cr_expect_eq(outcome(steps[s]), 0, "%s, %s", versions[v], good[i]);
+				end();
+			}
+		}
+	}
+}
+
+static const struct {
+	const char *name, *key;
+	int alert;
+} bad[] = {
+	{"expired", "key", GNUTLS_A_CERTIFICATE_EXPIRED},
+	{"future", "key", GNUTLS_A_CERTIFICATE_EXPIRED},
+	{"server", "key", GNUTLS_A_UNSUPPORTED_CERTIFICATE},
+	{"stranger", "key", GNUTLS_A_UNKNOWN_CA},
+	{"forged", "key", GNUTLS_A_UNKNOWN_CA},
+	{"own", "key", GNUTLS_A_UNKNOWN_CA},
+	{"good", "other-key", GNUTLS_A_DECRYPT_ERROR},
+	/* The certificate is looked at before the signature that only its key can make: see
+	 * verify_early in credentials.c. */
+	{"stranger", "other-key", GNUTLS_A_UNKNOWN_CA},
+};
+
+/* Whether they could do without a certificate or not. */
+Test(tls_clients, bad)
+{
+	for (size_t v = 0; v < 2; v++) {
+		for (size_t i = 0; i < 2 * sizeof(bad) / sizeof(bad[0]); i++) {
+			credentials->ask = i % 2 ? GNUTLS_CERT_REQUEST : GNUTLS_CERT_REQUIRE;
+			become(bad[i / 2].name, bad[i / 2].key);
+			begin(versions[v], NULL);
+			cr_expect_eq(outcome(1 << 20), bad[i / 2].alert, "%s, %s: %s", versions[v], bad[i / 2].name,
+				     gnutls_alert_get_strname(gnutls_alert_get(client)));
+			end();
+		}
+	}
+}
+
+/* What a client gets that shows no certificate (RFC 8446 section 4.4.2.4, RFC 5246 section
+ * 7.4.6). */
+static const int none[] = {GNUTLS_A_CERTIFICATE_REQUIRED, GNUTLS_A_HANDSHAKE_FAILURE};
+
+Test(tls_clients, none)
+{
+	for (size_t v = 0; v < 2; v++) {
+		become(NULL, NULL);
+		credentials->ask = GNUTLS_CERT_REQUIRE;
+		begin(versions[v], NULL);
+		cr_expect_eq(outcome(1 << 20), none[v], "%s: %s", versions[v],
+			     gnutls_alert_get_strname(gnutls_alert_get(client)));
+		end();
+		credentials->ask = GNUTLS_CERT_REQUEST;
+		begin(versions[v], NULL);
+		cr_expect_eq(outcome(1 << 20), 0, "%s", versions[v]);
+		end();
+	}
+}
+
+/* A ticket from before clients were asked lets nobody in, and harms nobody. */
+Test(tls_clients, old_tickets)
+{
+	for (size_t v = 0; v < 2; v++) {
+		gnutls_datum_t ticket = {0};
+		char octet;
+
+		become(NULL, NULL);
+		credentials->ask = GNUTLS_CERT_IGNORE;
+		begin(versions[v], NULL);
+		cr_assert_eq(shake(1 << 20), 0);
+		tls_encrypt(server, (const uint8_t *)"x", 1);
+		cr_assert_eq(receive(&octet, 1), 1);
+		cr_assert_eq(gnutls_session_get_data2(client, &ticket), 0);
+		end();
+		credentials->ask = GNUTLS_CERT_REQUIRE;
+		for (unsigned i = 0; i < 2; i++) {
+			become(i ? "good" : NULL, "key");
+			begin(versions[v], NULL);
+			gnutls_session_set_data(client, ticket.data, ticket.size);
+			cr_expect_eq(outcome(1 << 20), i ? 0 : none[v], "%s %u", versions[v], i);
+			cr_expect_not(tls_resumed(server));
+			end();
+		}
 		gnutls_free(ticket.data);
 	}
 }
