@@ -223,7 +223,9 @@ static void report_files(const struct control *c)
 /* What root has read and a reload will read as the user. */
 static void report_unreadable(const struct control *c)
 {
-	const char *const file[] = {c->config->path, c->config->tls_certificate, c->config->tls_key};
+	const char *const file[] = {
+		c->config->path, c->config->tls_certificate, c->config->tls_key, c->config->tls_client_ca,
+	};
 
 	for (size_t i = 0; i < sizeof(file) / sizeof(file[0]); i++)
 		if (file[i] && access(file[i], R_OK) < 0)
@@ -327,20 +329,13 @@ static void print_fault(void *arg, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
-/* The certificate and its key, when they are configured: none is made here. */
 static int check_credentials(const struct config *config)
 {
-	struct credentials *credentials;
 	char error[ERROR_TEXT];
-	int result;
+	int result = encrypted_check(config, error, sizeof(error));
 
-	if (!config->has_tls || !config->tls_certificate)
-		return 0;
-	result = encrypted_credentials(&credentials, config, error, sizeof(error));
 	if (result)
 		print_fault(NULL, error);
-	else
-		credentials_drop(credentials);
 	return result;
 }
 

@@ -76,11 +76,36 @@ int encrypted_credentials(struct credentials **out, const struct config *c, char
 
 	if (!result && made)
 		log_info("tls: made a certificate, kept in %s", c->data_directory);
+	if (!result && c->tls_client_ca) {
+		result = credentials_trust(*out, c->tls_client_ca, c->tls_ask == ASK_REQUIRE, error, error_size);
+		if (result)
+			credentials_drop(*out);
+	}
+	return result;
+}
+
+int encrypted_check(const struct config *c, char *error, size_t error_size)
+{
+	struct credentials *credentials;
+	int result = 0;
+
+	if (!c->has_tls)
+		return 0;
+	if (c->tls_certificate) {
+		result = encrypted_credentials(&credentials, c, error, error_size);
+		if (!result)
+			credentials_drop(credentials);
+	} else if (c->tls_client_ca) {
+		result = credentials_trust(NULL, c->tls_client_ca, false, error, error_size);
+	}
 	return result;
 }
 
 static void tell(const struct credentials *c)
 {
+	static const char *const asked[] = {
+		[GNUTLS_CERT_REQUEST] = "asked for, but not required", [GNUTLS_CERT_REQUIRE] = "required",
+	};
 	int64_t left = c->expires - (int64_t)time(NULL);
 
 	log_info("tls: clients know the certificate by pin-sha256=\"%s\"", c->pin);
@@ -88,6 +113,9 @@ static void tell(const struct credentials *c)
 		log_warn("tls: the certificate has expired");
 	else if (left < SOON)
 		log_warn("tls: the certificate expires in %d days", (int)(left / 86400));
+	if (c->ask != GNUTLS_CERT_IGNORE)
+		log_info("tls: certificates of clients are %s; authorities that are trusted: %u", asked[c->ask],
+			 c->authorities);
 }
 
 static int prepare(void **shared, const struct config *c, char *error, size_t error_size)

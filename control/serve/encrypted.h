@@ -4,7 +4,8 @@
  *
  * All of them show one certificate: the configured one or, when there is none, one of
  * our own making, kept in the data directory.  Its pin is logged at each start, so that
- * clients can be told it (RFC 7858 section 4.2).  A reload reads the files again; what
+ * clients can be told it (RFC 7858 section 4.2).  With server: tls: client-ca, clients are
+ * asked for certificates, over each of the three.  A reload reads the files again; what
  * they hold serves connections to come, and a fault in them leaves all as it is.
  */
 #ifndef POLLUX_ENCRYPTED_H
@@ -17,6 +18,10 @@
  * -errno after writing a sentence. */
 int encrypted_credentials(struct credentials **out, const struct config *c, char *error,
 			  size_t error_size);
+
+/* encrypted_check - read and judge the files that the configuration names; nothing is made.
+ * Returns as encrypted_credentials does. */
+int encrypted_check(const struct config *c, char *error, size_t error_size);
 
 extern const struct service encrypted_service;
 

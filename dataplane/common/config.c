@@ -654,9 +654,14 @@ static const struct choice switch_words[] = {
 	{"on", 1}, {"yes", 1}, {"true", 1}, {"off", 0}, {"no", 0}, {"false", 0}, {0}
 };
 
+static const struct choice ask_words[] = {{"request", ASK_REQUEST}, {"require", ASK_REQUIRE}, {0}};
+
 static const struct field tls_fields[] = {
 	{.key = "certificate", .read = read_path, .offset = offsetof(struct config, tls_certificate)},
 	{.key = "key", .read = read_path, .offset = offsetof(struct config, tls_key)},
+	{.key = "client-ca", .read = read_path, .offset = offsetof(struct config, tls_client_ca)},
+	{.key = "client-certificates", .read = read_choice, .choice = ask_words,
+	 .words = "request or require", .offset = offsetof(struct config, tls_ask)},
 	{.key = "port", .read = read_u16, .offset = offsetof(struct config, tls_port),
 	 .min = 1, .max = UINT16_MAX},
 	{.key = "dot", .read = read_choice, .choice = switch_words, .words = "yes or no",
@@ -679,6 +684,10 @@ static void read_tls(struct load *l, const yaml_node_t *value, const struct fiel
 	read_mapping(l, value, f->key, f->fields, c);
 	if (!c->tls_certificate != !c->tls_key)
 		fault(l, c->tls_line, "tls: a certificate needs its key, and a key its certificate");
+	if (!c->tls_client_ca && c->tls_ask != ASK_NOBODY)
+		fault(l, c->tls_line, "tls: client-certificates needs client-ca, which says who is trusted");
+	if (c->tls_client_ca && c->tls_ask == ASK_NOBODY)
+		c->tls_ask = ASK_REQUIRE;
 }
 
 static void read_user(struct load *l, const yaml_node_t *value, const struct field *f,
@@ -1386,6 +1395,7 @@ void config_free(struct config *c)
 	free(c->user);
 	free(c->tls_certificate);
 	free(c->tls_key);
+	free(c->tls_client_ca);
 	free(c->identity);
 	free(c->version);
 	free(c->run_directory);

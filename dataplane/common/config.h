@@ -29,6 +29,7 @@
 enum config_port_kind { PORT_INTERFACE, PORT_MEMIF, PORT_PCAP };
 enum config_checksums { CHECKSUMS_AUTO, CHECKSUMS_YES, CHECKSUMS_NO };
 enum config_dnssec { DNSSEC_AS_SERVER, DNSSEC_WARN, DNSSEC_REFUSE }; /* the first: a zone's only */
+enum config_ask { ASK_NOBODY, ASK_REQUEST, ASK_REQUIRE }; /* clients for their certificates */
 
 struct config_address {
 	struct sockaddr_storage sa; /* AF_INET or AF_INET6, with its port */
@@ -80,6 +81,9 @@ struct config {
 	bool has_tls;                /* there is a section server: tls */
 	unsigned tls_line;
 	char *tls_certificate, *tls_key; /* server: tls: certificate and key; both or neither NULL */
+	char *tls_client_ca;         /* server: tls: client-ca, or NULL */
+	enum config_ask tls_ask;     /* server: tls: client-certificates; ASK_NOBODY without
+	                              * client-ca, and else ASK_REQUIRE unless said */
 	uint16_t tls_port;           /* server: tls: port, default 853, of TCP and of UDP */
 	unsigned tls_dot, tls_doq, tls_dtls; /* 0 or 1; in the section, default 1 */
 

@@ -13,6 +13,8 @@
  *     --resume    each comes a second time, with its ticket
  *     --junk      before it begins, each sends a datagram of octets 0 to 63
  *     --silent    they shake hands and ask nothing
+ *     --certificate FILE  theirs, PEM, for which --key has the key
+ *     --key FILE
  *     --print     print each answer of the first client, in hexadecimal
  *
  * Prints one line for each kind: clients, those whose handshakes ended, those that
@@ -321,7 +323,7 @@ static void begin(struct peer *p, uint64_t now)
 		send(p->fd, octets, sizeof(octets), 0);
 	}
 	if (p->dtls) {
-		gnutls_init(&p->tls, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK);
+		gnutls_init(&p->tls, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_FORCE_CLIENT_CERT);
 		gnutls_priority_set_direct(p->tls, "NORMAL:-VERS-ALL:+VERS-DTLS1.2", NULL);
 		gnutls_credentials_set(p->tls, GNUTLS_CRD_CERTIFICATE, credentials);
 		gnutls_transport_set_ptr(p->tls, p);
@@ -333,7 +335,7 @@ static void begin(struct peer *p, uint64_t now)
 		if (p->ticket.data != none.data)
 			gnutls_session_set_data(p->tls, p->ticket.data, p->ticket.size);
 	} else {
-		const struct qclient_options o = {.session = p->ticket.data ? &p->ticket : NULL};
+		const struct qclient_options o = {.credentials = credentials, .session = p->ticket.data ? &p->ticket : NULL};
 
 		if (!p->q)
 			p->q = calloc(1, sizeof(*p->q));
@@ -439,10 +441,12 @@ int main(int argc, char **argv)
 		{"times", required_argument, NULL, 't'}, {"hold", required_argument, NULL, 'h'},
 		{"wait", required_argument, NULL, 'w'}, {"move", no_argument, NULL, 'm'},
 		{"resume", no_argument, NULL, 'r'}, {"junk", no_argument, NULL, 'j'},
-		{"silent", no_argument, NULL, 's'}, {"print", no_argument, NULL, 'p'}, {0},
+		{"silent", no_argument, NULL, 's'}, {"print", no_argument, NULL, 'p'},
+		{"certificate", required_argument, NULL, 'c'}, {"key", required_argument, NULL, 'k'}, {0},
 	};
 	static const char *const kind[] = {"doq", "dtls"};
 	size_t wanted[2] = {0, 0};
+	const char *certificate = NULL, *key = NULL;
 	struct rlimit files;
 	bool good = true;
 	int option;
@@ -459,6 +463,8 @@ int main(int argc, char **argv)
 		case 'j': junk = true; break;
 		case 's': silent = true; break;
 		case 'p': print = true; break;
+		case 'c': certificate = optarg; break;
+		case 'k': key = optarg; break;
 		default: return 2;
 		}
 	}
@@ -471,6 +477,8 @@ int main(int argc, char **argv)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	gnutls_certificate_allocate_credentials(&credentials);
+	if (certificate && gnutls_certificate_set_x509_key_file(credentials, certificate, key, GNUTLS_X509_FMT_PEM) < 0)
+		return 2;
 	epoll = epoll_create1(0);
 	peers = wanted[0] + wanted[1];
 	peer = calloc(peers, sizeof(*peer));

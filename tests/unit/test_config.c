@@ -44,7 +44,8 @@ static const char *const example =
 	"  threads: 2\n"
 	"  tcp: {idle-timeout: 2m, max-clients: 7, max-clients-per-prefix: 5,\n"
 	"        first-byte-timeout: 3s, ipv4-prefix-length: 32, ipv6-prefix-length: 64}\n"
-	"  tls: {certificate: cert.pem, key: /etc/key.pem, port: 8853, dot: off, doq: no}\n"
+	"  tls: {certificate: cert.pem, key: /etc/key.pem, port: 8853, dot: off, doq: no,\n"
+	"        client-ca: ca.pem, client-certificates: request}\n"
 	"dataplane:\n"
 	"  cores: [0]\n"
 	"  huge-pages: no\n"
@@ -109,6 +110,8 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->tls_line, 14);
 	cr_assert_str_eq(c->tls_certificate, "/etc/cert.pem");
 	cr_assert_str_eq(c->tls_key, "/etc/key.pem");
+	cr_assert_str_eq(c->tls_client_ca, "/etc/ca.pem");
+	cr_assert_eq(c->tls_ask, ASK_REQUEST);
 	cr_assert_eq(c->tls_port, 8853);
 	cr_assert_eq(c->tls_dot, 0);
 	cr_assert_eq(c->tls_doq, 0);
@@ -123,7 +126,7 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->port[0].kind, PORT_INTERFACE);
 	cr_assert_str_eq(c->port[0].target, "eth1");
 	cr_assert_eq(c->port[0].queues, 3);
-	cr_assert_eq(c->port[0].line, 20);
+	cr_assert_eq(c->port[0].line, 21);
 	cr_assert_eq(c->port[1].kind, PORT_MEMIF);
 	cr_assert_str_eq(c->port[1].target, "/run/pollux/memif0.sock");
 	cr_assert_eq(c->port[1].queues, 1);
@@ -135,8 +138,8 @@ Test(config, the_whole_contract_is_read)
 	cr_assert_eq(c->zone_cnt, 2);
 	cr_assert_str_eq(name_to_text(name, c->zone[0].domain.wire), "example.com.");
 	cr_assert_str_eq(c->zone[0].file, "/etc/example.com.zone");
-	cr_assert_eq(c->zone[0].line, 27);
-	cr_assert_eq(c->zone[0].file_line, 28);
+	cr_assert_eq(c->zone[0].line, 28);
+	cr_assert_eq(c->zone[0].file_line, 29);
 	cr_assert_eq(c->zone[1].domain.len, 1);
 	cr_assert_str_eq(c->zone[1].file, "/root.zone");
 	config_free(c);
@@ -170,6 +173,20 @@ Test(config, what_is_not_said_has_its_default)
 	cr_assert_eq(c->verify_checksums, CHECKSUMS_AUTO);
 	cr_assert_eq(c->table_memory, UINT64_C(1) << 30);
 	cr_assert_eq(c->zone_cnt, 0);
+	config_free(c);
+}
+
+Test(config, who_is_trusted_is_asked_for)
+{
+	struct config *c = parse("server: {listen: [127.0.0.1], tls: {client-ca: ca.pem}}");
+
+	cr_assert(c, "%s", errors);
+	cr_assert_eq(c->tls_ask, ASK_REQUIRE);
+	config_free(c);
+	c = parse("server: {listen: [127.0.0.1], tls: {}}");
+	cr_assert(c, "%s", errors);
+	cr_assert_null(c->tls_client_ca);
+	cr_assert_eq(c->tls_ask, ASK_NOBODY);
 	config_free(c);
 }
 
@@ -275,6 +292,12 @@ static const struct {
 	{"server:\n  listen: [127.0.0.1]\n  tls:\n    certificate: a.pem\n",
 	 ":4: tls: a certificate needs its key"},
 	{"server: {listen: [127.0.0.1], tls: {key: a.pem}}\n", "and a key its certificate"},
+	{"server:\n  listen: [127.0.0.1]\n  tls:\n    client-certificates: request\n",
+	 ":4: tls: client-certificates needs client-ca"},
+	{"server: {listen: [127.0.0.1], tls: {client-ca: ca.pem, client-certificates: off}}\n",
+	 ":1: client-certificates: request or require was expected, not `off'"},
+	{"server: {listen: [127.0.0.1], tls: {client-ca: [a.pem]}}\n", ":1: client-ca: "},
+	{"server: {listen: [127.0.0.1], tls: {client-ca: \"\"}}\n", ":1: client-ca: empty value"},
 	{"server: {listen: [127.0.0.1], tls: {dot: maybe}}\n", "dot: yes or no was expected"},
 	{"server: {listen: [127.0.0.1], tls: {port: 0}}\n", "0 is not within 1 to 65535"},
 	{"server:\n  listen:\n    - 127.0.0.1\n    - 127.0.0.1@853\n  tls: {dtls: off}\n",
