@@ -142,7 +142,8 @@ static void on_read_done(uv_work_t *work, int status)
 	struct reloading *r = work->data;
 	struct reload_result result = {.error = -ENOMEM, .text = "out of memory"};
 
-	if (!status && !r->config) {
+	/* First what may be faulty, so that nothing has been changed then. */
+	if (!status && (!r->config || threads_refresh(r->parts.threads, r->config, r->errors, sizeof(r->errors)))) {
 		refuse(r);
 		return;
 	}

@@ -2,7 +2,9 @@
 #include "control/serve/encrypted.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "control/serve/encrypted_udp.h"
@@ -10,7 +12,6 @@
 #include "control/serve/tls.h"
 #include "dataplane/common/log.h"
 
-#define ERROR_TEXT 512
 #define SOON (14 * 86400) /* seconds before its end a certificate is warned of */
 
 _Static_assert(TLS_ENDED == TCP_LAYER_ENDED && TLS_BROKEN == TCP_LAYER_BROKEN,
@@ -140,22 +141,24 @@ static int prepare(void **shared, const struct config *c, char *error, size_t er
 	return 0;
 }
 
-static void refresh(void *shared, const struct config *c)
+static int refresh(void *shared, const struct config *c, char *error, size_t error_size)
 {
-	char error[ERROR_TEXT];
 	struct credentials *credentials;
+	int result;
 
 	if (!shared || !c->has_tls)
-		return;
-	if (encrypted_credentials(&credentials, c, error, sizeof(error))) {
-		log_error("%s; the certificate in use stays", error);
-		return;
+		return 0;
+	result = encrypted_credentials(&credentials, c, error, error_size);
+	if (result)
+		return result;
+	result = credentials_put(shared, credentials);
+	if (result) {
+		credentials_drop(credentials);
+		snprintf(error, error_size, "tls: %s", strerror(-result));
+		return result;
 	}
 	tell(credentials);
-	if (credentials_put(shared, credentials)) {
-		credentials_drop(credentials);
-		log_error("tls: out of memory; the certificate in use stays");
-	}
+	return 0;
 }
 
 static void release(void *shared)

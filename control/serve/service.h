@@ -49,8 +49,8 @@ struct service {
 	int (*start)(void *state, uv_loop_t *loop, char *error, size_t error_size);
 
 	/* refresh - a new configuration: what is shared follows it (keys are read again).
-	 * What cannot is logged and stays.  May be NULL. */
-	void (*refresh)(void *shared, const struct config *c);
+	 * 0, or -errno after writing a sentence to `error`: all is as it was.  May be NULL. */
+	int (*refresh)(void *shared, const struct config *c, char *error, size_t error_size);
 
 	/* limit - the same for one thread's state, in its thread; c is there during the call
 	 * only.  May be NULL. */

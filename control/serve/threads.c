@@ -206,12 +206,19 @@ int threads_start(struct threads *t, char *error, size_t error_size)
 	return 0;
 }
 
+int threads_refresh(struct threads *t, const struct config *c, char *error, size_t error_size)
+{
+	int result = 0;
+
+	for (size_t i = 0; !result && i < SERVICES; i++)
+		if (services[i]->refresh)
+			result = services[i]->refresh(t->shared[i], c, error, error_size);
+	return result;
+}
+
 void threads_configure(struct threads *t, const struct config *c)
 {
 	clients_limit(t->clients, c);
-	for (size_t i = 0; i < SERVICES; i++)
-		if (services[i]->refresh)
-			services[i]->refresh(t->shared[i], c);
 	for (unsigned i = 0; i < t->cnt; i++) {
 		struct thread *th = &t->thread[i];
 

@@ -27,6 +27,10 @@ int threads_open(struct threads **out, const struct config *c, uv_loop_t *loop, 
 /* threads_start - answer from now on.  0, or -errno after writing a sentence. */
 int threads_start(struct threads *t, char *error, size_t error_size);
 
+/* threads_refresh - read again what another configuration names (keys), for new connections.  0, or
+ * -errno after writing a sentence to `error`: all is as it was. */
+int threads_refresh(struct threads *t, const struct config *c, char *error, size_t error_size);
+
 /* threads_configure - another configuration's limits; returns when every thread has them. */
 void threads_configure(struct threads *t, const struct config *c);
 

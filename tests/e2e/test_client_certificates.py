@@ -30,7 +30,7 @@ def configure(tls, fault=None):
     before = len(L.control.output())
     L.server_extra = SERVER % tls
     L.write_configuration()
-    L.polluxctl('reload', check_status=not fault)
+    equal(L.polluxctl('reload', check_status=False).returncode != 0, fault is not None, 'the reload fails')
     lab.wait_until(lambda: (fault or 'pin-sha256') in L.control.output()[before:], 5, 'the reload is logged')
     r = L.in_server(os.environ['POLLUX_CONTROL'], '--config', L.path('pollux.yaml'), '--check', check_status=False)
     equal(r.returncode != 0, fault is not None, '--check: %s' % r.stderr)
