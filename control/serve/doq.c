@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -20,7 +21,6 @@
 #define NEW_TOKEN_NS UINT64_C(86400000000000)         /* a day */
 #define SECOND_NS UINT64_C(1000000000)
 #define RESETS_A_SECOND 1000 /* stateless resets, of a thread (RFC 9000 section 10.3.3) */
-#define EVICT_LOOK 512     /* connections looked at for one that may go */
 #define STUCK_NS SECOND_NS /* who got nothing done for so long may go for a newcomer, too */
 #define ENDED_MAX 1024     /* connections remembered after their end */
 #define RESET_SMALLEST (NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN)
@@ -67,7 +67,7 @@ struct conn {
 	struct pair pair;
 	struct sockaddr_storage local, peer;
 	struct id *ids;
-	struct clients_prefix prefix;
+	struct room_place place;
 	bool live;                /* else only ids, and what closed it, are left */
 	bool dirty, shaken, known; /* known: in the table of pairs */
 	ngtcp2_crypto_conn_ref ref;
@@ -223,6 +223,7 @@ static void touch(struct conn *c)
 	c->active = c->doq->now;
 	list_remove(&c->doq->live, c);
 	list_append(&c->doq->live, c);
+	room_touch(c->doq->env.room, &c->place);
 }
 
 static void mark_dirty(struct conn *c)
@@ -551,7 +552,7 @@ static void lay_down(struct conn *c)
 	list_remove(&d->live, c);
 	if (!c->shaken)
 		d->shaking--;
-	clients_leave(d->env.clients, &c->prefix);
+	room_remove(d->env.room, &c->place);
 	while (c->streams)
 		free_stream(c, c->streams);
 	ngtcp2_conn_del(c->quic);
@@ -808,41 +809,27 @@ static void turn_away(struct doq *d, const struct sockaddr *local, const struct 
 						  code, NULL, 0));
 }
 
-/* May it go for a newcomer?  Not while its handshake or a query of it makes progress. */
-static bool may_go(const struct conn *c)
+#define CONN_OF(p) ((struct conn *)(void *)((char *)(p) - offsetof(struct conn, place)))
+
+static enum room_state room_state(const struct room_place *p, uint64_t now)
 {
-	return (c->shaken && !c->streams) || c->doq->now - c->active >= STUCK_NS;
+	const struct conn *c = CONN_OF(p);
+
+	if (c->shaken && !c->streams)
+		return ROOM_RESTS;
+	return now >= c->active + STUCK_NS ? ROOM_STUCK : ROOM_BUSY;
 }
 
-/* The connection that has rested longest, of the prefix when one is given. */
-static struct conn *oldest(const struct doq *d, const struct clients_prefix *prefix)
+static void evict(struct room_place *p, uint64_t now)
 {
-	struct conn *c = d->live.head;
+	struct conn *c = CONN_OF(p);
 
-	for (unsigned i = 0; c && i < EVICT_LOOK; i++, c = c->next)
-		if (may_go(c) && (!prefix || memcmp(&c->prefix, prefix, sizeof(*prefix)) == 0))
-			return c;
-	return NULL;
+	c->doq->now = now;
+	c->doq->counts.evicted++;
+	conn_close_code(c, c->streams ? DOQ_EXCESSIVE_LOAD : DOQ_NO_ERROR);
 }
 
-/* Counts one more client, for whom others have to go if need be. */
-static enum clients_verdict admit(struct doq *d, const struct sockaddr *peer, bool validated,
-				  struct clients_prefix *prefix)
-{
-	for (;;) {
-		enum clients_verdict v = clients_enter(d->env.clients, peer, false, prefix);
-		struct conn *c;
-
-		/* Nobody goes for an address that may be forged. */
-		if (v == CLIENTS_TAKEN || v == CLIENTS_NO_MEMORY || !validated)
-			return v;
-		c = oldest(d, v == CLIENTS_PREFIX_FULL ? prefix : NULL);
-		if (!c)
-			return v;
-		d->counts.evicted++;
-		conn_close_code(c, c->streams ? DOQ_EXCESSIVE_LOAD : DOQ_NO_ERROR);
-	}
-}
+static const struct room_keeper keeper = {room_state, evict};
 
 static ngtcp2_conn *get_quic(ngtcp2_crypto_conn_ref *r)
 {
@@ -929,15 +916,15 @@ static struct conn *conn_new(struct doq *d, const struct sockaddr *local, const 
 
 	if (!c || deadlines_reserve(&d->deadlines, d->live.cnt + d->ended.cnt + 1)) {
 		free(c);
-		clients_leave(d->env.clients, prefix);
+		clients_leave(d->env.room->clients, prefix);
 		return NULL;
 	}
 	c->doq = d;
-	c->prefix = *prefix;
 	c->live = true;
 	c->credentials = credentials_get(d->env.vault);
 	c->active = d->now;
 	list_append(&d->live, c);
+	room_add(d->env.room, &c->place, &keeper, prefix);
 	d->shaking++;
 	set_pair(c, local, peer);
 	if (start_tls(c) || start_quic(c, &path, f)) {
@@ -988,7 +975,8 @@ static struct conn *welcome(struct doq *d, const struct sockaddr *local, const s
 		return NULL;
 	}
 	if (f.validated || d->shaking < DOQ_RETRY_FROM) {
-		v = admit(d, peer, f.validated, &prefix);
+		/* Nobody goes for an address that may be forged. */
+		v = room_admit(d->env.room, peer, f.validated, d->now, &prefix);
 		if (v == CLIENTS_TAKEN)
 			return conn_new(d, local, peer, &f, &prefix);
 	}

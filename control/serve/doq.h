@@ -11,10 +11,10 @@
  * at a time, DOQ_WINDOW octets of queries that have not ended or wait, and DOQ_QUEUE_MAX
  * octets of answers that it has not acknowledged before more of its queries are
  * answered; of its handshake, CREDENTIALS_HANDSHAKE_MAX octets.  Connections are counted
- * with all others (clients.h); when there are too many, those that have rested longest go
- * for newcomers.  An address is validated by Retry before it gets a connection while
- * DOQ_RETRY_FROM others have not finished their handshakes, and gets at most three times
- * what it sent until it is validated (RFC 9000 section 8).
+ * with all others; when there are too many, one that has rested longest goes for a newcomer
+ * (room.h), whose address has to be validated.  An address is validated by Retry before it gets
+ * a connection while DOQ_RETRY_FROM others have not finished their handshakes, and gets at most
+ * three times what it sent until it is validated (RFC 9000 section 8).
  * 0-RTT is not accepted, so nothing can be replayed (RFC 9250 section 4.5 leaves that
  * to the server).
  *
@@ -28,9 +28,9 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "control/serve/clients.h"
 #include "control/serve/credentials.h"
 #include "control/serve/pair.h"
+#include "control/serve/room.h"
 
 #define DOQ_STREAMS 100        /* queries under way on a connection */
 #define DOQ_WINDOW (128 << 10) /* octets: two of the largest queries */
@@ -42,7 +42,7 @@ struct doq;
 
 struct doq_env {
 	struct credentials_vault *vault;
-	struct clients *clients;
+	struct room *room;         /* of the thread */
 	unsigned thread;           /* 0 to 255 */
 	uint64_t idle_ns;          /* max_idle_timeout (RFC 9000 section 10.1) */
 	/* Sends a datagram; a copy is made. */

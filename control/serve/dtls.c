@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/dtls.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -17,7 +18,6 @@
 #define MS_NS UINT64_C(1000000)
 #define HANDSHAKE_NS (5 * SECOND_NS)
 #define RETRANSMIT_MS 1000 /* RFC 6347 section 4.2.4.1 */
-#define EVICT_LOOK 512     /* sessions looked at for one that may go */
 #define STUCK_NS SECOND_NS /* a handshake that takes longer may go for a newcomer */
 
 #define RECORD_HEADER 13   /* RFC 6347 section 4.1 */
@@ -34,7 +34,7 @@ struct session {
 	struct session *pair_next;   /* in its bucket */
 	struct pair pair;
 	struct sockaddr_storage local, peer;
-	struct clients_prefix prefix;
+	struct room_place place;
 	gnutls_session_t tls;
 	struct credentials *credentials;
 	uint8_t random[RANDOM];   /* of the client's: which ClientHello it was */
@@ -100,6 +100,7 @@ static void touch(struct session *s)
 {
 	list_remove(s);
 	list_append(s);
+	room_touch(s->dtls->env.room, &s->place);
 }
 
 /* ---- datagrams for GnuTLS ---- */
@@ -145,7 +146,7 @@ static void session_free(struct session *s)
 		at = &(*at)->pair_next;
 	*at = s->pair_next;
 	list_remove(s);
-	clients_leave(d->env.clients, &s->prefix);
+	room_remove(d->env.room, &s->place);
 	deadline_set(&d->deadlines, &s->deadline, DEADLINE_NONE);
 	gnutls_deinit(s->tls);
 	credentials_drop(s->credentials);
@@ -187,6 +188,28 @@ static int start_tls(struct session *s, gnutls_dtls_prestate_st *prestate)
 	return 0;
 }
 
+#define SESSION_OF(p) ((struct session *)(void *)((char *)(p) - offsetof(struct session, place)))
+
+static enum room_state room_state(const struct room_place *p, uint64_t now)
+{
+	const struct session *s = SESSION_OF(p);
+
+	if (s->shaken)
+		return ROOM_RESTS;
+	return now >= s->active + STUCK_NS ? ROOM_STUCK : ROOM_BUSY;
+}
+
+static void evict(struct room_place *p, uint64_t now)
+{
+	struct session *s = SESSION_OF(p);
+
+	s->dtls->now = now;
+	s->dtls->counts.evicted++;
+	session_end(s);
+}
+
+static const struct room_keeper keeper = {room_state, evict};
+
 /* A client whose place was counted, as that of prefix.  NULL without memory. */
 static struct session *session_new(struct dtls *d, const struct pair *pair, const struct sockaddr *local,
 				   const struct sockaddr *peer, const struct clients_prefix *prefix,
@@ -197,18 +220,18 @@ static struct session *session_new(struct dtls *d, const struct pair *pair, cons
 
 	if (!s || deadlines_reserve(&d->deadlines, d->cnt + 1)) {
 		free(s);
-		clients_leave(d->env.clients, prefix);
+		clients_leave(d->env.room->clients, prefix);
 		return NULL;
 	}
 	s->dtls = d;
 	s->pair = *pair;
 	memcpy(&s->local, local, pair_socklen(local));
 	memcpy(&s->peer, peer, pair_socklen(peer));
-	s->prefix = *prefix;
 	s->credentials = credentials_get(d->env.vault);
 	s->pair_next = *at;
 	*at = s;
 	list_append(s);
+	room_add(d->env.room, &s->place, &keeper, prefix);
 	if (start_tls(s, prestate)) {
 		session_free(s);
 		return NULL;
@@ -387,37 +410,6 @@ static ssize_t push_cookie(gnutls_transport_ptr_t ptr, const void *data, size_t 
 	return (ssize_t)len;
 }
 
-/* The session that has rested longest, of the prefix when one is given. */
-static struct session *oldest(const struct dtls *d, const struct clients_prefix *prefix)
-{
-	struct session *s = d->head;
-
-	for (unsigned i = 0; s && i < EVICT_LOOK; i++, s = s->next)
-		if ((s->shaken || d->now - s->active >= STUCK_NS) &&
-		    (!prefix || memcmp(&s->prefix, prefix, sizeof(*prefix)) == 0))
-			return s;
-	return NULL;
-}
-
-/* Counts one more client, for whom others go if need be. */
-static bool admit(struct dtls *d, const struct sockaddr *peer, struct clients_prefix *prefix)
-{
-	for (;;) {
-		enum clients_verdict v = clients_enter(d->env.clients, peer, false, prefix);
-		struct session *s;
-
-		if (v == CLIENTS_TAKEN || v == CLIENTS_NO_MEMORY)
-			return v == CLIENTS_TAKEN;
-		s = oldest(d, v == CLIENTS_PREFIX_FULL ? prefix : NULL);
-		if (!s) {
-			d->counts.refused++;
-			return false;
-		}
-		d->counts.evicted++;
-		session_end(s);
-	}
-}
-
 /* A ClientHello that belongs to no session, or to one that its client has forgotten
  * (RFC 6347 section 4.2.8), which stays until the cookie is right. */
 static void greet(struct dtls *d, struct session *old, const struct pair *pair, const struct sockaddr *local,
@@ -440,8 +432,16 @@ static void greet(struct dtls *d, struct session *old, const struct pair *pair, 
 		return;
 	if (old)
 		session_free(old);
-	if (!admit(d, peer, &prefix))
+	switch (room_admit(d->env.room, peer, true, d->now, &prefix)) {
+	case CLIENTS_TAKEN:
+		break;
+	case CLIENTS_FULL:
+	case CLIENTS_PREFIX_FULL:
+		d->counts.refused++;
 		return;
+	case CLIENTS_NO_MEMORY:
+		return;
+	}
 	s = session_new(d, pair, local, peer, &prefix, &prestate);
 	if (!s)
 		return;

@@ -8,8 +8,8 @@
  * a well-formed ClientHello gets one, which is shorter than what asked for it.  Until its
  * handshake is over a client may send CREDENTIALS_HANDSHAKE_MAX octets.  An
  * answer is one record of at most DTLS_MTU octets, cut with TC where it does not fit.
- * Sessions are counted with all connections (clients.h); when there are too many, those
- * that have rested longest go for newcomers.
+ * Sessions are counted with all connections; when there are too many, one that has
+ * rested longest goes for a newcomer (room.h).
  *
  * GnuTLS times the retransmission of handshakes by its own clock; `now` decides all else.
  */
@@ -21,9 +21,9 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "control/serve/clients.h"
 #include "control/serve/credentials.h"
 #include "control/serve/pair.h"
+#include "control/serve/room.h"
 
 #define DTLS_MTU 1232 /* octets of a datagram from us: IPv6's minimum MTU less the headers */
 
@@ -31,7 +31,7 @@ struct dtls;
 
 struct dtls_env {
 	struct credentials_vault *vault;
-	struct clients *clients;
+	struct room *room; /* of the thread */
 	uint64_t idle_ns; /* a session without a query for so long ends */
 	/* Sends a datagram; a copy is made. */
 	void (*emit)(void *arg, const struct sockaddr *local, const struct sockaddr *peer,

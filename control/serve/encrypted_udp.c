@@ -79,6 +79,8 @@ static struct encrypted_socket *socket_at(struct encrypted_udp *u, const struct 
 	return NULL;
 }
 
+static void on_timer(uv_timer_t *timer);
+
 static void emit(void *arg, const struct sockaddr *local, const struct sockaddr *peer,
 		 const uint8_t *data, size_t len)
 {
@@ -89,6 +91,10 @@ static void emit(void *arg, const struct sockaddr *local, const struct sockaddr 
 		return;
 	if (u->out_cnt == BURST || (u->out_cnt > 0 && u->out_socket != sock))
 		flush(u);
+	/* A newcomer of another service may end a connection of ours at any time: then nobody
+	 * else flushes, or sets the timer. */
+	if (u->out_cnt == 0)
+		uv_timer_start(&u->timer, on_timer, 0, 0);
 
 	unsigned i = u->out_cnt++;
 
@@ -309,7 +315,7 @@ static int open_all(struct encrypted_udp *u, struct credentials_vault *vault, co
 	snprintf(error, error_size, "out of memory");
 	if (c->tls_doq) {
 		const struct doq_env env = {
-			.vault = vault, .clients = u->env->clients, .thread = u->env->thread,
+			.vault = vault, .room = u->env->room, .thread = u->env->thread,
 			.idle_ns = idle_ns(c), .emit = emit, .answer = answer_doq, .arg = u,
 		};
 
@@ -317,7 +323,7 @@ static int open_all(struct encrypted_udp *u, struct credentials_vault *vault, co
 	}
 	if (!result && c->tls_dtls) {
 		const struct dtls_env env = {
-			.vault = vault, .clients = u->env->clients, .idle_ns = idle_ns(c), .emit = emit,
+			.vault = vault, .room = u->env->room, .idle_ns = idle_ns(c), .emit = emit,
 			.answer = answer_dtls, .arg = u,
 		};
 

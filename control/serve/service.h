@@ -19,14 +19,14 @@
 
 #include <uv.h>
 
-#include "control/serve/clients.h"
+#include "control/serve/room.h"
 #include "control/serve/serve.h"
 #include "dataplane/common/config.h"
 
 /* What a thread gives its services; stays as it is for the thread's life. */
 struct service_env {
 	struct serve *serve;        /* the thread's reader and counters */
-	struct clients *clients;    /* of the process: how many connections there may be */
+	struct room *room;          /* the thread's: its connections over all services */
 	unsigned thread, threads;   /* number of this one, and of all */
 	void *shared;               /* what the service's prepare left; else NULL */
 };

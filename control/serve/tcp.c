@@ -16,16 +16,15 @@
 #define READ_MAX (16 << 10) /* octets a read: what a client can send ahead of its answers */
 #define PLAIN_MAX (READ_MAX + TCP_LAYER_HELD) /* octets that a layer makes at a time */
 #define GATHER_MAX (64 << 10) /* octets of answers gathered for one write */
-#define BUCKETS 256         /* lists of a thread's connections by prefix; a power of two */
-#define EVICT_LOOK 512      /* connections looked at for one that may go */
+#define MS_NS UINT64_C(1000000)
 #define STUCK_MS 1000       /* who got nothing done for so long may go for a newcomer, too */
+
+#define CONN_OF(ptr, member) ((struct tcp_conn *)(void *)((char *)(ptr) - offsetof(struct tcp_conn, member)))
 
 /* A doubly linked ring; the first's `next` is the least recently active. */
 struct link {
 	struct link *prev, *next;
 };
-
-#define CONN_OF(link, member) ((struct tcp_conn *)(void *)((char *)(link) - offsetof(struct tcp_conn, member)))
 
 /* Octets that wait, and what of them was used. */
 struct kept {
@@ -45,8 +44,8 @@ struct tcp_conn {
 	uv_tcp_t handle;
 	struct tcp *tcp;
 	struct sockaddr_storage peer;
-	struct clients_prefix prefix;
-	struct link all, same;    /* in the thread's list, and its bucket's by prefix */
+	struct room_place place;
+	struct link all;          /* in its struct tcp's list */
 	uint64_t active_ms;       /* loop time of the last query, or octets taken */
 	size_t unsent;            /* octets that the kernel had not taken then */
 	struct framer framer;
@@ -78,7 +77,6 @@ struct tcp {
 	uv_timer_t timer;
 	bool started;
 	struct link all;
-	struct link bucket[BUCKETS];
 	struct tcp_conn *gathering; /* whose octets are gathered; between two calls nobody's */
 	size_t gathered;
 	uint8_t in[READ_MAX];
@@ -110,33 +108,18 @@ static void ring_remove(struct link *l)
 	l->next->prev = l->prev;
 }
 
-static struct link *bucket_of(struct tcp *t, const struct clients_prefix *p)
-{
-	uint32_t h = p->family;
-
-	for (unsigned i = 0; i < sizeof(p->octets); i++)
-		h = (h ^ p->octets[i]) * 16777619; /* FNV-1a */
-	return &t->bucket[(h ^ h >> 16) & (BUCKETS - 1)];
-}
-
-static void list_remove(struct tcp_conn *c)
-{
-	ring_remove(&c->all);
-	ring_remove(&c->same);
-}
-
 static void list_append(struct tcp_conn *c)
 {
 	c->active_ms = uv_now(c->handle.loop);
 	c->unsent = uv_stream_get_write_queue_size((uv_stream_t *)&c->handle);
 	ring_append(&c->tcp->all, &c->all);
-	ring_append(bucket_of(c->tcp, &c->prefix), &c->same);
 }
 
 static void touch(struct tcp_conn *c)
 {
-	list_remove(c);
+	ring_remove(&c->all);
 	list_append(c);
+	room_touch(c->tcp->env->room, &c->place);
 }
 
 /* ---- birth and death of a connection ---- */
@@ -169,8 +152,8 @@ static void conn_close(struct tcp_conn *c)
 		t->gathering = NULL;
 		t->gathered = 0;
 	}
-	list_remove(c);
-	clients_leave(t->env->clients, &c->prefix);
+	ring_remove(&c->all);
+	room_remove(t->env->room, &c->place);
 	uv_close((uv_handle_t *)&c->handle, on_conn_closed);
 }
 
@@ -276,7 +259,7 @@ static uint16_t keepalive(const struct tcp *t)
 {
 	unsigned units = t->idle_timeout_ms / 100;
 
-	if (clients_full(t->env->clients))
+	if (clients_full(t->env->room->clients))
 		return 0;
 	return (uint16_t)(units > UINT16_MAX ? UINT16_MAX : units);
 }
@@ -483,57 +466,39 @@ static bool at_rest(const struct tcp_conn *c)
 	return c->queued == 0 && c->framer.have == 0 && !c->wire.octets && !c->plain.octets;
 }
 
-enum evicted { EVICTED, EVICTED_NONE, NONE_THERE };
-
-/* Ends one connection of the prefix, or of all when that is NULL.  Who rests longest goes
- * first, and only then who got nothing done for a while. */
-static enum evicted evict(struct tcp *t, const struct clients_prefix *prefix)
+static enum room_state room_state(const struct room_place *p, uint64_t now)
 {
-	struct link *ring = prefix ? bucket_of(t, prefix) : &t->all;
-	struct tcp_conn *stuck = NULL;
-	unsigned looked = 0;
-	bool any = false;
+	const struct tcp_conn *c = CONN_OF(p, place);
 
-	for (struct link *l = ring->next; l != ring && looked < EVICT_LOOK; l = l->next, looked++) {
-		struct tcp_conn *c = prefix ? CONN_OF(l, same) : CONN_OF(l, all);
-
-		if (prefix && memcmp(&c->prefix, prefix, sizeof(*prefix)) != 0)
-			continue;
-		any = true;
-		if (at_rest(c)) {
-			conn_end(c);
-			return EVICTED;
-		}
-		if (!stuck && uv_now(c->handle.loop) - c->active_ms >= STUCK_MS)
-			stuck = c;
-	}
-	if (stuck) {
-		conn_close(stuck);
-		return EVICTED;
-	}
-	return any || looked == EVICT_LOOK ? EVICTED_NONE : NONE_THERE;
+	if (at_rest(c))
+		return ROOM_RESTS;
+	return now / MS_NS >= c->active_ms + STUCK_MS ? ROOM_STUCK : ROOM_BUSY;
 }
+
+static void evict(struct room_place *p, uint64_t now)
+{
+	struct tcp_conn *c = CONN_OF(p, place);
+
+	(void)now;
+	status_count(c->tcp->serve->slot, CNT_TCP_EVICT, 1);
+	if (at_rest(c))
+		conn_end(c);
+	else
+		conn_close(c);
+}
+
+static const struct room_keeper keeper = {room_state, evict};
 
 /* A place for a newcomer from c->peer. */
 static bool enter(struct tcp_conn *c)
 {
-	struct tcp *t = c->tcp;
-	struct clients *k = t->env->clients;
-	const struct sockaddr *peer = (struct sockaddr *)&c->peer;
-	enum clients_verdict v = clients_enter(k, peer, false, &c->prefix);
-	enum evicted e;
+	struct room *r = c->tcp->env->room;
+	struct clients_prefix prefix;
 
-	if (v == CLIENTS_TAKEN || v == CLIENTS_NO_MEMORY)
-		return v == CLIENTS_TAKEN;
-	e = evict(t, v == CLIENTS_PREFIX_FULL ? &c->prefix : NULL);
-	if (e == NONE_THERE && v == CLIENTS_PREFIX_FULL && clients_full(k))
-		e = evict(t, NULL);
-	if (e == EVICTED)
-		status_count(t->serve->slot, CNT_TCP_EVICT, 1);
-	else if (e == EVICTED_NONE)
+	if (room_admit(r, (struct sockaddr *)&c->peer, true, uv_hrtime(), &prefix) != CLIENTS_TAKEN)
 		return false;
-	/* The place that became free is this one's, whoever else comes. */
-	return clients_enter(k, peer, true, &c->prefix) == CLIENTS_TAKEN;
+	room_add(r, &c->place, &keeper, &prefix);
+	return true;
 }
 
 static void on_refused(uv_handle_t *handle)
@@ -659,8 +624,6 @@ int tcp_open(void **out, const struct service_env *env, const struct config *c,
 	t->layer_arg = arg;
 	set_limits(t, c);
 	ring_init(&t->all);
-	for (unsigned i = 0; i < BUCKETS; i++)
-		ring_init(&t->bucket[i]);
 	for (size_t i = 0; i < c->listen_cnt; i++) {
 		struct config_address a = port ? listen_at(&c->listen[i], port) : c->listen[i];
 		struct tcp_listener *l = &t->listener[t->cnt];

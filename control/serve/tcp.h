@@ -10,12 +10,8 @@
  * each may hold is bounded: a query that has not ended, what it sent ahead in one
  * read, and TCP_QUEUE_MAX octets of answers that it has not taken.  Its connection
  * ends when nothing has come on it for the first-byte time-out, or it gets nothing
- * done for the idle time-out; and when a newcomer finds all places taken, those of the
- * connections that have rested longest are freed (RFC 7766 section 6.2.3, RFC 9210
- * section 4.2): of the newcomer's thread, and of its prefix when that is full.  A thread
- * that has none of its own there may have one all the same, so that nobody is refused for
- * where the kernel put him: with several threads limits are exceeded by at most one for
- * each but the first.
+ * done for the idle time-out, or has rested longest when a newcomer finds all places
+ * taken (room.h).
  */
 #ifndef POLLUX_TCP_H
 #define POLLUX_TCP_H

@@ -22,6 +22,7 @@ struct thread {
 	struct threads *all;
 	uv_loop_t own, *loop;
 	struct serve serve;
+	struct room room;
 	struct service_env env[SERVICES];
 	void *state[SERVICES];      /* NULL: not asked for */
 	/* From here on of threads 1 and up. */
@@ -106,7 +107,7 @@ static int open_thread(struct thread *th, unsigned number, const struct config *
 
 	for (size_t i = 0; i < SERVICES; i++) {
 		th->env[i] = (struct service_env){
-			.serve = &th->serve, .clients = t->clients, .thread = number,
+			.serve = &th->serve, .room = &th->room, .thread = number,
 			.threads = c->threads, .shared = t->shared[i],
 		};
 
@@ -148,6 +149,7 @@ int threads_open(struct threads **out, const struct config *c, uv_loop_t *loop, 
 		if (i > 0)
 			snprintf(name, sizeof(name), "control %u", i);
 		serve_init(&th->serve, map, slot[i], name);
+		room_init(&th->room, t->clients);
 		result = i > 0 ? make_loop(th) : 0;
 		if (result)
 			snprintf(error, error_size, "cannot make a thread's event loop: %s",

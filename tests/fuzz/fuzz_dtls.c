@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct dtls *dtls;
 static struct credentials_vault vault;
+static struct room room;
 static size_t sent;
 
 static void emit(void *arg, const struct sockaddr *local, const struct sockaddr *peer,
@@ -56,9 +57,10 @@ static void prepare(void)
 	unlink(path);
 	rmdir(folder);
 	credentials_vault_init(&vault, c);
+	room_init(&room, clients_create(&config));
 
 	const struct dtls_env env = {
-		.vault = &vault, .clients = clients_create(&config), .idle_ns = 1000000000, .emit = emit,
+		.vault = &vault, .room = &room, .idle_ns = 1000000000, .emit = emit,
 		.answer = answer,
 	};
 

@@ -33,6 +33,7 @@ struct datagram {
 
 static struct credentials_vault vault;
 static struct clients *clients;
+static struct room room;
 static struct doq *doq;
 static uint64_t now = 1000 * SECOND;
 static struct datagram *flight, **flight_end = &flight;
@@ -194,9 +195,10 @@ static void setup(void)
 	rmdir(folder);
 	credentials_vault_init(&vault, c);
 	limit(4096, 4096);
+	room_init(&room, clients);
 
 	const struct doq_env env = {
-		.vault = &vault, .clients = clients, .thread = 5, .idle_ns = IDLE, .emit = emit,
+		.vault = &vault, .room = &room, .thread = 5, .idle_ns = IDLE, .emit = emit,
 		.answer = answer, .arg = &doq,
 	};
 
@@ -478,7 +480,7 @@ Test(doq, stateless_reset)
 {
 	struct qclient *q = begin(NULL);
 	const struct doq_env env = {
-		.vault = &vault, .clients = clients, .thread = 5, .idle_ns = IDLE, .emit = emit,
+		.vault = &vault, .room = &room, .thread = 5, .idle_ns = IDLE, .emit = emit,
 		.answer = answer, .arg = &doq,
 	};
 

@@ -39,6 +39,7 @@ struct client {
 
 static struct credentials_vault vault;
 static struct clients *clients;
+static struct room room;
 static struct dtls *dtls;
 static uint64_t now = 1000 * SECOND;
 static struct client client[CLIENTS];
@@ -167,10 +168,11 @@ static void setup(void)
 	rmdir(folder);
 	credentials_vault_init(&vault, c);
 	limit(100, 100);
+	room_init(&room, clients);
 	gnutls_certificate_allocate_credentials(&client_credentials);
 
 	const struct dtls_env env = {
-		.vault = &vault, .clients = clients, .idle_ns = IDLE, .emit = emit, .answer = answer, .arg = &dtls,
+		.vault = &vault, .room = &room, .idle_ns = IDLE, .emit = emit, .answer = answer, .arg = &dtls,
 	};
 
 	cr_assert_eq(dtls_new(&dtls, &env), 0);
