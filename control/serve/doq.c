@@ -78,7 +78,7 @@ struct conn {
 	uint8_t alert;            /* TLS's, the same */
 	size_t crypto;            /* octets of handshake messages that came */
 	struct stream *streams;
-	uint64_t active;          /* when it began, or had its last query answered */
+	uint64_t active;          /* when its handshake, a query, or a part of an answer was last done */
 	struct queue waiting, sending;
 	size_t queued;            /* octets of answers */
 	uint8_t *farewell;        /* the packet that closed it, to be repeated */
@@ -362,6 +362,18 @@ static void free_stream(struct conn *c, struct stream *s)
 	free(s);
 }
 
+/* Who takes its answers is not idle, however slowly they go. */
+static int on_acked(ngtcp2_conn *quic, int64_t id, uint64_t offset, uint64_t len, void *user, void *stream)
+{
+	(void)quic;
+	(void)id;
+	(void)offset;
+	(void)len;
+	(void)stream;
+	touch(user);
+	return 0;
+}
+
 static int on_stream_close(ngtcp2_conn *quic, uint32_t flags, int64_t id, uint64_t code,
 			   void *user, void *stream)
 {
@@ -532,6 +544,7 @@ static const ngtcp2_callbacks callbacks = {
 	.handshake_completed = on_handshake,
 	.stream_open = on_stream_open,
 	.recv_stream_data = on_stream_data,
+	.acked_stream_data_offset = on_acked,
 	.stream_close = on_stream_close,
 	.stream_reset = on_stream_reset,
 	.stream_stop_sending = on_stop_sending,
@@ -639,6 +652,12 @@ static void conn_close_code(struct conn *c, enum doq_error code)
 	conn_close(c, &why);
 }
 
+/* Ends a connection that has done no wrong, for want of time or room. */
+static void conn_dismiss(struct conn *c)
+{
+	conn_close_code(c, c->streams ? DOQ_EXCESSIVE_LOAD : DOQ_NO_ERROR);
+}
+
 /* Ends a connection for an error that ngtcp2 returned. */
 static void conn_fail(struct conn *c, int error)
 {
@@ -670,6 +689,19 @@ static void conn_fail(struct conn *c, int error)
 }
 
 /* ---- sending ---- */
+
+/* When it will have been idle for too long: nothing got done, whatever packets came. */
+static uint64_t idle_end(const struct conn *c)
+{
+	return c->shaken ? c->active + c->doq->env.idle_ns : DEADLINE_NONE;
+}
+
+static void set_deadline(struct conn *c)
+{
+	uint64_t at = ngtcp2_conn_get_expiry(c->quic), idle = idle_end(c);
+
+	deadline_set(&c->doq->deadlines, &c->deadline, at < idle ? at : idle);
+}
 
 /* Puts as many answers into a packet as fit, and sends as many packets as congestion
  * control permits. */
@@ -719,7 +751,7 @@ static void conn_write(struct conn *c)
 		}
 	}
 	ngtcp2_conn_update_pkt_tx_time(c->quic, d->now);
-	deadline_set(&d->deadlines, &c->deadline, ngtcp2_conn_get_expiry(c->quic));
+	set_deadline(c);
 }
 
 void doq_flush(struct doq *d, uint64_t now)
@@ -826,7 +858,7 @@ static void evict(struct room_place *p, uint64_t now)
 
 	c->doq->now = now;
 	c->doq->counts.evicted++;
-	conn_close_code(c, c->streams ? DOQ_EXCESSIVE_LOAD : DOQ_NO_ERROR);
+	conn_dismiss(c);
 }
 
 static const struct room_keeper keeper = {room_state, evict};
@@ -1069,6 +1101,10 @@ void doq_expire(struct doq *d, uint64_t now)
 
 		if (!c->live) {
 			conn_free(c);
+			continue;
+		}
+		if (idle_end(c) <= now) {
+			conn_dismiss(c);
 			continue;
 		}
 		deadline_set(&d->deadlines, first, DEADLINE_NONE); /* conn_write sets it */

@@ -12,9 +12,11 @@
  * octets of answers that it has not acknowledged before more of its queries are
  * answered; of its handshake, CREDENTIALS_HANDSHAKE_MAX octets.  Connections are counted
  * with all others; when there are too many, one that has rested longest goes for a newcomer
- * (room.h), whose address has to be validated.  An address is validated by Retry before it gets
- * a connection while DOQ_RETRY_FROM others have not finished their handshakes, and gets at most
- * three times what it sent until it is validated (RFC 9000 section 8).
+ * (room.h), whose address has to be validated.  One on which nothing got done for the idle time
+ * ends: no query was completed and nothing of an answer taken; packets alone (PING, part of a
+ * query) do not keep it.  An address is validated by Retry before it gets a connection while
+ * DOQ_RETRY_FROM others have not finished their handshakes, and gets at most three times what it
+ * sent until it is validated (RFC 9000 section 8).
  * 0-RTT is not accepted, so nothing can be replayed (RFC 9250 section 4.5 leaves that
  * to the server).
  *
@@ -44,7 +46,7 @@ struct doq_env {
 	struct credentials_vault *vault;
 	struct room *room;         /* of the thread */
 	unsigned thread;           /* 0 to 255 */
-	uint64_t idle_ns;          /* max_idle_timeout (RFC 9000 section 10.1) */
+	uint64_t idle_ns;          /* that nothing may get done; also max_idle_timeout (RFC 9000 10.1) */
 	/* Sends a datagram; a copy is made. */
 	void (*emit)(void *arg, const struct sockaddr *local, const struct sockaddr *peer,
 		     const uint8_t *data, size_t len);
@@ -62,7 +64,7 @@ struct doq_counts {
 /* doq_new - without connections.  What env points to outlives it.  0 or -ENOMEM. */
 int doq_new(struct doq **out, const struct doq_env *env);
 
-/* doq_limit - another idle time-out, for connections to come. */
+/* doq_limit - another idle time-out; max_idle_timeout for connections to come. */
 void doq_limit(struct doq *d, uint64_t idle_ns);
 
 /* doq_knows_pair, doq_knows_id - for the demultiplexer: is there a connection between

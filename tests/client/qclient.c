@@ -61,7 +61,6 @@ static int on_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t offse
 	struct qclient_stream *s = stream;
 
 	(void)offset;
-	(void)user;
 	if (!s)
 		return 0;
 	s->in = realloc(s->in, s->in_len + len + 1);
@@ -69,7 +68,8 @@ static int on_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t offse
 	s->in_len += len;
 	s->fin = flags & NGTCP2_STREAM_DATA_FLAG_FIN;
 	ngtcp2_conn_extend_max_stream_offset(conn, id, len);
-	ngtcp2_conn_extend_max_offset(conn, len);
+	if (!((struct qclient *)user)->slow)
+		ngtcp2_conn_extend_max_offset(conn, len);
 	return 0;
 }
 
@@ -224,7 +224,8 @@ int qclient_init(struct qclient *q, const struct sockaddr *local, const struct s
 	}
 	ngtcp2_transport_params_default(&params);
 	params.initial_max_stream_data_bidi_local = 200000;
-	params.initial_max_data = 1000000;
+	params.initial_max_data = o->window ? o->window : 1000000;
+	q->slow = o->window > 0;
 	params.max_idle_timeout = 60 * UINT64_C(1000000000);
 
 	ngtcp2_path path = path_of(q);
@@ -283,6 +284,16 @@ void qclient_cancel(struct qclient *q, struct qclient_stream *s, uint64_t code)
 	s->sent = s->out_len;
 	s->open = true;
 	s->out_fin = false;
+}
+
+void qclient_take(struct qclient *q, size_t octets)
+{
+	ngtcp2_conn_extend_max_offset(q->conn, octets);
+}
+
+void qclient_keep_alive(struct qclient *q, uint64_t ns)
+{
+	ngtcp2_conn_set_keep_alive_timeout(q->conn, ns);
 }
 
 /* Streams are opened as soon as the server permits them. */

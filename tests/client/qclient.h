@@ -38,6 +38,7 @@ struct qclient {
 	bool grease;                   /* the server lets the QUIC Bit be cleared (RFC 9287) */
 	bool negotiated, retried;      /* Version Negotiation came; a Retry */
 	bool resumed, was_reset;       /* statelessly */
+	bool slow;                     /* has a window */
 	uint8_t token[256];            /* of NEW_TOKEN */
 	size_t token_len;
 	struct qclient_stream stream[QCLIENT_STREAMS];
@@ -53,6 +54,7 @@ struct qclient_options {
 	size_t token_len;
 	gnutls_certificate_credentials_t credentials; /* with the client's certificate, or NULL */
 	size_t ramble;                 /* octets of an endless ClientHello before the real one */
+	size_t window;                 /* octets that it takes before qclient_take; 0: all */
 };
 
 /* qclient_init - a connection between the two addresses.  0, or -1. */
@@ -70,6 +72,11 @@ struct qclient_stream *qclient_ask(struct qclient *q, const uint8_t *msg, size_t
 
 /* qclient_cancel - reset the stream and ask for the end of its other half. */
 void qclient_cancel(struct qclient *q, struct qclient_stream *s, uint64_t code);
+
+/* qclient_take - so many octets more may come.  qclient_keep_alive - send a PING after so
+ * long a silence. */
+void qclient_take(struct qclient *q, size_t octets);
+void qclient_keep_alive(struct qclient *q, uint64_t ns);
 
 /* qclient_out - the next datagram into out[QCLIENT_PACKET]; 0: none (now). */
 size_t qclient_out(struct qclient *q, uint8_t *out, uint64_t now);

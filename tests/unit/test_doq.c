@@ -280,6 +280,60 @@ Test(doq, a_question)
 	cr_expect_eq(doq_deadline(doq), DEADLINE_NONE);
 }
 
+/* Packets alone do not keep a connection: something has to get done. */
+Test(doq, who_only_pings_is_idle)
+{
+	struct qclient *q = begin(NULL);
+
+	ask(q, 1);
+	run(SECOND);
+	answered(&q->stream[0], 1);
+	qclient_keep_alive(q, SECOND);
+	run(IDLE / 2);
+	ask(q, 2);
+	run(IDLE / 2 + SECOND);
+	answered(&q->stream[1], 2);
+	cr_expect_not(q->closed, "its last query was not long ago");
+	run(IDLE / 2);
+	closed_with(q, true, DOQ_NO_ERROR);
+	cr_expect_eq(doq_connections(doq), 0);
+}
+
+Test(doq, an_octet_now_and_then_is_idle)
+{
+	struct qclient *q = begin(NULL);
+	struct qclient_stream *s = qclient_send(q, NULL, (const uint8_t *)"\0\x13", 2, false);
+
+	for (unsigned i = 0; i < IDLE / SECOND + 1; i++) {
+		cr_assert_not(q->closed, "after %u s", i);
+		qclient_send(q, s, query + i, 1, false);
+		run(SECOND);
+	}
+	closed_with(q, true, DOQ_EXCESSIVE_LOAD);
+	cr_expect_eq(doq_connections(doq), 0);
+}
+
+Test(doq, a_slow_taker_is_not_idle)
+{
+	struct qclient *q = begin(&(struct qclient_options){.window = 10000});
+
+	answer_size = 60000;
+	ask(q, 1);
+	for (unsigned i = 0; i < 9; i++) {
+		run(IDLE / 2);
+		qclient_take(q, 6000);
+	}
+	run(SECOND);
+	answered(&q->stream[0], 1);
+	cr_expect_eq(questions, 1);
+	ask(q, 2); /* of which it takes only a part, for ever */
+	qclient_keep_alive(q, SECOND);
+	run(IDLE / 2);
+	cr_expect_not(q->closed);
+	run(IDLE);
+	closed_with(q, true, DOQ_EXCESSIVE_LOAD);
+}
+
 Test(doq, many_questions)
 {
 	struct qclient *q = begin(NULL);
