@@ -16,7 +16,7 @@
  *
  * A client may clear the QUIC Bit (0x40) once we have told it that it may (RFC 9287).
  * We never do; still, a packet of a known connection is that connection's, whatever
- * its first octet.  So a datagram that sets neither 0x80 nor 0x40 is looked up among
+ * its first octet (known: its handshake is complete, so nobody forged the address).  So a datagram that sets neither 0x80 nor 0x40 is looked up among
  * the QUIC connections first, and only one that none of them knows can be DTLS.
  *
  * No state, no allocation, no system call: any thread.

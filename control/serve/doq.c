@@ -180,7 +180,9 @@ static void remove_pair(struct conn *c)
 	c->known = false;
 }
 
-/* Notes between which addresses the connection is now. */
+/* Notes between which addresses the connection is now.  Only once its handshake is complete
+ * it is put into the table: whoever forges an address must not take what comes from there
+ * away from DTLS. */
 static void set_pair(struct conn *c, const struct sockaddr *local, const struct sockaddr *peer)
 {
 	struct pair pair;
@@ -194,6 +196,8 @@ static void set_pair(struct conn *c, const struct sockaddr *local, const struct 
 	c->pair = pair;
 	memcpy(&c->local, local, pair_socklen(local));
 	memcpy(&c->peer, peer, pair_socklen(peer));
+	if (!c->shaken)
+		return;
 
 	struct conn **at = &c->doq->pair_bucket[bucket(c->doq, &pair, sizeof(pair))];
 
@@ -1149,7 +1153,8 @@ bool doq_knows_pair(const struct doq *d, const struct pair *pair)
 
 bool doq_knows_id(const struct doq *d, const uint8_t *id, size_t left)
 {
-	return left >= DOQ_ID && find_id(d, id, DOQ_ID) != NULL;
+	/* The first id is the client's choice, which may look like the head of others' records. */
+	return left >= DOQ_ID && id[0] == d->env.thread && find_id(d, id, DOQ_ID) != NULL;
 }
 
 unsigned doq_connections(const struct doq *d)

@@ -68,7 +68,8 @@ int doq_new(struct doq **out, const struct doq_env *env);
 void doq_limit(struct doq *d, uint64_t idle_ns);
 
 /* doq_knows_pair, doq_knows_id - for the demultiplexer: is there a connection between
- * those addresses; with an id of ours at the front of id[0..left)? */
+ * those addresses, its handshake complete; with an id of ours at the front of
+ * id[0..left)? */
 bool doq_knows_pair(const struct doq *d, const struct pair *pair);
 bool doq_knows_id(const struct doq *d, const uint8_t *id, size_t left);
 

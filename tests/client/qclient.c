@@ -213,6 +213,8 @@ int qclient_init(struct qclient *q, const struct sockaddr *local, const struct s
 		return -1;
 	gnutls_rnd(GNUTLS_RND_NONCE, dcid.data, 18);
 	dcid.datalen = 18;
+	if (o->id)
+		ngtcp2_cid_init(&dcid, o->id, o->id_len);
 	gnutls_rnd(GNUTLS_RND_NONCE, scid.data, 8);
 	scid.datalen = 8;
 	ngtcp2_settings_default(&settings);

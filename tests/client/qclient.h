@@ -54,6 +54,8 @@ struct qclient_options {
 	size_t token_len;
 	gnutls_certificate_credentials_t credentials; /* with the client's certificate, or NULL */
 	size_t ramble;                 /* octets of an endless ClientHello before the real one */
+	const uint8_t *id;             /* that it chooses for the server first, or NULL */
+	size_t id_len;
 	size_t window;                 /* octets that it takes before qclient_take; 0: all */
 };
 

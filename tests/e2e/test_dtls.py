@@ -3,6 +3,7 @@
 """DNS over DTLS (RFC 8094) beside DNS over QUIC on one UDP port: clients that we did not
 write, a crowd of both, and datagrams that are neither."""
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -49,14 +50,48 @@ def a_question():
         equal((m.ident, m.rcode, m.answer[0][4][3]), (4711, 0, 7), 'answer')
 
 
-def openssl():
-    p = subprocess.Popen(['nsenter', '--net=/run/netns/' + L.client, 'openssl', 's_client', '-dtls1_2', '-quiet',
-                          '-connect', SERVER4 + ':853'], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL)
-    p.stdin.write(bytes.fromhex(query('m9.example.com', ident=7)))
+def s_client(*arguments):
+    return subprocess.Popen(['nsenter', '--net=/run/netns/' + L.client, 'openssl', 's_client', '-dtls1_2', '-quiet', '-nbio',
+                             '-connect', SERVER4 + ':853', *arguments], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def ask_through(p, number):
+    p.stdin.write(bytes.fromhex(query('m%d.example.com' % number, ident=number)))
     p.stdin.flush()
+    check(select.select([p.stdout], [], [], 5)[0], 'no answer %d', number)
     m = wire.Message(os.read(p.stdout.fileno(), 2000))
-    equal((m.ident, m.answer[0][4][3]), (7, 9), 'answer')
+    equal((m.ident, m.answer[0][4][3]), (number, number), 'answer')
+
+
+def openssl():
+    p = s_client()
+    ask_through(p, 9)
+    p.kill()
+    p.wait()
+
+
+def a_forged_initial_from_its_address():
+    """The first packet of a QUIC connection, which anybody can send in anybody's name, does not
+    take a DTLS client's datagrams away from it."""
+    with L.socket(socket.AF_PACKET, socket.SOCK_RAW, namespace=L.server) as s:
+        s.bind(('eth0', 3))
+        swarm('--doq', '1', query('www.example.com'))
+        s.settimeout(2)
+        while True:
+            frame = s.recv(2000)
+            if frame[12:14] == b'\x08\0' and frame[23] == 17 and frame[36:38] == struct.pack('>H', 853):
+                break
+    initial = frame[42:]
+    check(initial[0] & 0xf0 == 0xc0 and len(initial) >= 1200, 'no Initial: %s', initial[:20].hex())
+    time.sleep(1)  # its connection is forgotten
+    p = s_client('-bind', '10.53.0.2:20853')
+    ask_through(p, 9)
+    with L.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as s:
+        s.sendto(struct.pack('>HHHH', 20853, 853, 8 + len(initial), 0) + initial, (SERVER4, 0))
+        time.sleep(0.2)
+    for i in range(10, 15):
+        ask_through(p, i)
     p.kill()
     p.wait()
 
@@ -181,5 +216,5 @@ def dtls_off():
     served()
 
 
-lab.main(L, a_question, openssl, gnutls_cli, truncated, padding, resumption, a_thousand_of_each, junk_before_each,
+lab.main(L, a_question, openssl, a_forged_initial_from_its_address, gnutls_cli, truncated, padding, resumption, a_thousand_of_each, junk_before_each,
          nothing_before_the_cookie, silent_clients, vanished_clients, dtls_off)

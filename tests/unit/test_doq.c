@@ -622,6 +622,27 @@ Test(doq, migration)
 	cr_expect_not(doq_knows_pair(doq, &pair));
 }
 
+/* A first packet claims nothing for the demultiplexer: anybody can send it, in anybody's
+ * name, with an id like the head of a DTLS record. */
+Test(doq, claims_nothing_before_the_handshake)
+{
+	static const uint8_t record[DOQ_ID] = {0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0x28, 0, 1, 0, 0};
+	struct sockaddr_in server = server_address(), peer = address(0);
+	struct qclient *q = begin(&(struct qclient_options){.id = record, .id_len = sizeof(record)});
+	struct pair pair;
+
+	pair_make(&pair, (struct sockaddr *)&server, (struct sockaddr *)&peer);
+	run(3 * DELAY / 2);
+	cr_assert_eq(doq_connections(doq), 1);
+	cr_expect_not(doq_knows_pair(doq, &pair));
+	cr_expect_not(doq_knows_id(doq, record, sizeof(record)));
+	ask(q, 1);
+	run(SECOND);
+	answered(&q->stream[0], 1);
+	cr_expect(doq_knows_pair(doq, &pair));
+	cr_expect_not(doq_knows_id(doq, record, sizeof(record)));
+}
+
 /* A thousand at once: those over DOQ_RETRY_FROM have to show that they are there. */
 Test(doq, a_thousand)
 {
