@@ -469,6 +469,11 @@ static int on_crypto_data(ngtcp2_conn *quic, quic_level level, uint64_t offset, 
 	return NGTCP2_ERR_CALLBACK_FAILURE;
 }
 
+static uint64_t real_ns(const struct doq *d)
+{
+	return d->env.real_ns(d->env.arg);
+}
+
 /* The address is validated now: the client may come back without Retry, and with a
  * ticket. */
 static int on_handshake(ngtcp2_conn *quic, void *user)
@@ -490,7 +495,7 @@ static int on_handshake(ngtcp2_conn *quic, void *user)
 	touch(c);
 
 	ngtcp2_ssize n = ngtcp2_crypto_generate_regular_token(token, d->secret, CREDENTIALS_SECRET,
-		(const struct sockaddr *)&c->peer, pair_socklen((const struct sockaddr *)&c->peer), d->now);
+		(const struct sockaddr *)&c->peer, pair_socklen((const struct sockaddr *)&c->peer), real_ns(d));
 
 	if (n > 0)
 		ngtcp2_conn_submit_new_token(quic, token, (size_t)n);
@@ -823,7 +828,7 @@ static void retry(struct doq *d, const struct sockaddr *local, const struct sock
 	draw_id(d, &id, DOQ_ID);
 
 	ngtcp2_ssize n = ngtcp2_crypto_generate_retry_token(token, d->secret, sizeof(d->secret), hd->version, peer,
-							    pair_socklen(peer), &id, &hd->dcid, d->now);
+							    pair_socklen(peer), &id, &hd->dcid, real_ns(d));
 
 	if (n < 0)
 		return;
@@ -983,14 +988,14 @@ static bool read_token(struct doq *d, const struct sockaddr *peer, struct first 
 			ngtcp2_crypto_verify_retry_token(&f->original, f->token.base, f->token.len, d->secret,
 							 sizeof(d->secret), f->hd->version, peer,
 							 pair_socklen(peer), &f->hd->dcid, RETRY_TOKEN_NS,
-							 d->now) == 0;
+							 real_ns(d)) == 0;
 		return f->retried;
 	}
 	/* Of a NEW_TOKEN frame, perhaps; any other is as good as none (RFC 9000 8.1.3). */
 	f->validated = f->token.base[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_REGULAR &&
 		       ngtcp2_crypto_verify_regular_token(f->token.base, f->token.len, d->secret,
 							  sizeof(d->secret), peer, pair_socklen(peer),
-							  NEW_TOKEN_NS, d->now) == 0;
+							  NEW_TOKEN_NS, real_ns(d)) == 0;
 	return true;
 }
 

@@ -47,6 +47,8 @@ struct doq_env {
 	struct room *room;         /* of the thread */
 	unsigned thread;           /* 0 to 255 */
 	uint64_t idle_ns;          /* that nothing may get done; also max_idle_timeout (RFC 9000 10.1) */
+	/* The date: nanoseconds since 1970, of tokens, which outlive process and machine. */
+	uint64_t (*real_ns)(void *arg);
 	/* Sends a datagram; a copy is made. */
 	void (*emit)(void *arg, const struct sockaddr *local, const struct sockaddr *peer,
 		     const uint8_t *data, size_t len);

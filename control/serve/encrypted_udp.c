@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/serve/deadline.h"
@@ -118,6 +119,15 @@ static size_t answer(struct encrypted_udp *u, const struct sockaddr *peer, enum 
 
 	status_count(u->env->serve->slot, CNT_TX, n > 0);
 	return n;
+}
+
+static uint64_t real_ns(void *arg)
+{
+	struct timespec t;
+
+	(void)arg;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec * 1000 * MS_NS + (uint64_t)t.tv_nsec;
 }
 
 static size_t answer_doq(void *arg, const struct sockaddr *peer, const uint8_t *msg, size_t len,
@@ -316,7 +326,7 @@ static int open_all(struct encrypted_udp *u, struct credentials_vault *vault, co
 	if (c->tls_doq) {
 		const struct doq_env env = {
 			.vault = vault, .room = u->env->room, .thread = u->env->thread,
-			.idle_ns = idle_ns(c), .emit = emit, .answer = answer_doq, .arg = u,
+			.idle_ns = idle_ns(c), .real_ns = real_ns, .emit = emit, .answer = answer_doq, .arg = u,
 		};
 
 		result = doq_new(&u->doq, &env);

@@ -36,6 +36,7 @@ static struct clients *clients;
 static struct room room;
 static struct doq *doq;
 static uint64_t now = 1000 * SECOND;
+static uint64_t boot = 1700000000 * SECOND; /* the date at which it was 0 */
 static struct datagram *flight, **flight_end = &flight;
 static struct qclient client[CLIENTS];
 static size_t client_cnt;
@@ -99,6 +100,12 @@ static size_t answer(void *arg, const struct sockaddr *peer, const uint8_t *msg,
 	out[2] |= 0x80;
 	questions++;
 	return n;
+}
+
+static uint64_t real_ns(void *arg)
+{
+	(void)arg;
+	return boot + now;
 }
 
 static void deliver(struct datagram *g)
@@ -198,7 +205,7 @@ static void setup(void)
 	room_init(&room, clients);
 
 	const struct doq_env env = {
-		.vault = &vault, .room = &room, .thread = 5, .idle_ns = IDLE, .emit = emit,
+		.vault = &vault, .room = &room, .thread = 5, .idle_ns = IDLE, .real_ns = real_ns, .emit = emit,
 		.answer = answer, .arg = &doq,
 	};
 
@@ -534,7 +541,7 @@ Test(doq, stateless_reset)
 {
 	struct qclient *q = begin(NULL);
 	const struct doq_env env = {
-		.vault = &vault, .room = &room, .thread = 5, .idle_ns = IDLE, .emit = emit,
+		.vault = &vault, .room = &room, .thread = 5, .idle_ns = IDLE, .real_ns = real_ns, .emit = emit,
 		.answer = answer, .arg = &doq,
 	};
 
@@ -620,6 +627,40 @@ Test(doq, migration)
 	cr_expect(doq_knows_pair(doq, &pair));
 	pair_make(&pair, (struct sockaddr *)&server, (struct sockaddr *)&before);
 	cr_expect_not(doq_knows_pair(doq, &pair));
+}
+
+/* A token is good for a day, whenever the machine was started meanwhile; who has one needs
+ * no Retry to get the place of another. */
+Test(doq, tokens_age_across_reboots)
+{
+	static const struct { uint64_t age; bool good; } cases[] = {{3600 * SECOND, true}, {25 * 3600 * SECOND, false}};
+	const struct doq_env env = {
+		.vault = &vault, .room = &room, .thread = 5, .idle_ns = IDLE, .real_ns = real_ns, .emit = emit,
+		.answer = answer, .arg = &doq,
+	};
+	struct qclient *q = begin(NULL);
+
+	run(SECOND);
+	cr_assert_gt(q->token_len, 0);
+	limit(1, 1);
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t date = real_ns(NULL), before = now;
+		struct qclient *other, *known;
+
+		doq_free(doq);
+		now = before - 500 * SECOND;
+		boot = date + cases[i].age - now;
+		cr_assert_eq(doq_new(&doq, &env), 0);
+		other = begin(NULL);
+		run(SECOND);
+		cr_assert(other->shaken);
+		known = begin(&(struct qclient_options){.token = q->token, .token_len = q->token_len});
+		run(SECOND);
+		cr_expect(known->shaken);
+		cr_expect_eq(known->retried, !cases[i].good, "%zu", i);
+		now = before;
+		boot = date - now;
+	}
 }
 
 /* A first packet claims nothing for the demultiplexer: anybody can send it, in anybody's
