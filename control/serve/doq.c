@@ -677,7 +677,7 @@ static void conn_fail(struct conn *c, int error)
 		conn_end(c);
 		return;
 	case NGTCP2_ERR_DROP_CONN:
-	case NGTCP2_ERR_RETRY:
+	case NGTCP2_ERR_RETRY: /* doq_feed has sent it */
 	case NGTCP2_ERR_IDLE_CLOSE: /* RFC 9000 section 10.1: silently */
 	case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
 		conn_free(c);
@@ -1082,6 +1082,12 @@ void doq_feed(struct doq *d, const struct sockaddr *local, const struct sockaddr
 	}
 	error = ngtcp2_conn_read_pkt(c->quic, &path, &info, data, len, now);
 	if (error) {
+		ngtcp2_pkt_hd hd;
+
+		/* A ClientHello of several packets, and not its first: it is kept for validated
+		 * addresses only. */
+		if (error == NGTCP2_ERR_RETRY && ngtcp2_accept(&hd, data, len) == 0)
+			retry(d, local, peer, &hd);
 		conn_fail(c, error);
 		return;
 	}

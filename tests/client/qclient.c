@@ -162,6 +162,23 @@ static const ngtcp2_callbacks callbacks = {
 	.recv_new_token = on_token,
 };
 
+static int ignore(gnutls_session_t tls, const unsigned char *data, size_t len)
+{
+	(void)tls;
+	(void)data;
+	(void)len;
+	return 0;
+}
+
+static int put_hello(gnutls_session_t tls, gnutls_buffer_t out)
+{
+	static const uint8_t octets[4096];
+	const struct qclient_ref *ref = gnutls_session_get_ptr(tls);
+	size_t len = ((struct qclient *)ref->user_data)->hello;
+
+	return gnutls_buffer_append_data(out, octets, len) < 0 ? -1 : (int)len;
+}
+
 static int start_tls(struct qclient *q, const struct qclient_options *o)
 {
 	const char *alpn = o->alpn ? o->alpn : "doq";
@@ -179,6 +196,11 @@ static int start_tls(struct qclient *q, const struct qclient_options *o)
 	gnutls_credentials_set(q->tls, GNUTLS_CRD_CERTIFICATE, o->credentials ? o->credentials : credentials);
 	if (name.size > 0)
 		gnutls_alpn_set_protocols(q->tls, &name, 1, 0);
+	q->hello = o->hello;
+	if (o->hello > 0 && gnutls_session_ext_register(q->tls, "long", 0xff42, GNUTLS_EXT_TLS, ignore, put_hello, NULL,
+							 NULL, NULL,
+							 GNUTLS_EXT_FLAG_TLS | GNUTLS_EXT_FLAG_CLIENT_HELLO) < 0)
+		return -1;
 	if (o->session)
 		gnutls_session_set_data(q->tls, o->session->data, o->session->size);
 	return ngtcp2_crypto_gnutls_configure_client_session(q->tls);

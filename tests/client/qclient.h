@@ -39,6 +39,7 @@ struct qclient {
 	bool negotiated, retried;      /* Version Negotiation came; a Retry */
 	bool resumed, was_reset;       /* statelessly */
 	bool slow;                     /* has a window */
+	size_t hello;                  /* as in its options */
 	uint8_t token[256];            /* of NEW_TOKEN */
 	size_t token_len;
 	struct qclient_stream stream[QCLIENT_STREAMS];
@@ -56,6 +57,7 @@ struct qclient_options {
 	size_t ramble;                 /* octets of an endless ClientHello before the real one */
 	const uint8_t *id;             /* that it chooses for the server first, or NULL */
 	size_t id_len;
+	size_t hello;                  /* octets by which its ClientHello is longer */
 	size_t window;                 /* octets that it takes before qclient_take; 0: all */
 };
 

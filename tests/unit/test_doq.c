@@ -663,6 +663,29 @@ Test(doq, tokens_age_across_reboots)
 	}
 }
 
+/* A ClientHello of two packets, of which the second comes first. */
+Test(doq, hello_in_the_wrong_order)
+{
+	struct sockaddr_in server = server_address();
+	struct qclient *q = begin(&(struct qclient_options){.hello = 1500});
+	uint8_t first[QCLIENT_PACKET], second[QCLIENT_PACKET];
+	size_t first_len = qclient_out(q, first, now), second_len;
+
+	now += 50 * MS; /* it does not send both at once */
+	second_len = qclient_out(q, second, now);
+	cr_assert(first_len >= 1200 && second_len >= 1200, "%zu, %zu octets", first_len, second_len);
+	post(true, &server, (struct sockaddr_in *)&q->local, second, second_len);
+	run(2 * DELAY);
+	cr_expect_eq(doq_connections(doq), 0, "something is kept for an address that is not validated");
+	cr_expect_eq(clients_cnt(clients), 0);
+	cr_expect_leq(from_server, 3 * second_len);
+	ask(q, 1);
+	run(SECOND / 10);
+	answered(&q->stream[0], 1);
+	cr_expect(q->retried);
+	cr_expect_eq(doq_counted(doq)->retried, 1);
+}
+
 /* A first packet claims nothing for the demultiplexer: anybody can send it, in anybody's
  * name, with an id like the head of a DTLS record. */
 Test(doq, claims_nothing_before_the_handshake)
