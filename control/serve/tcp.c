@@ -56,6 +56,7 @@ struct tcp_conn {
 	bool reading;
 	bool ended;               /* the client sends no more, or nothing sensible */
 	bool finished;            /* the layer has said so, or must not */
+	bool lost;                /* a write failed: `queued` counts what is gone, too */
 };
 
 struct tcp_listener {
@@ -176,7 +177,14 @@ static void on_written(uv_write_t *write, int status)
 	work(c, NULL, 0);
 }
 
-/* Sends what is gathered.  False when the connection is lost. */
+static bool lose(struct tcp_conn *c)
+{
+	c->lost = true;
+	return false;
+}
+
+/* Sends what is gathered.  False when the connection is lost, now or before: a layer that
+ * puts something need not say so. */
 static bool flush(struct tcp_conn *c)
 {
 	struct tcp *t = c->tcp;
@@ -184,8 +192,8 @@ static bool flush(struct tcp_conn *c)
 	uv_buf_t buf = uv_buf_init((char *)t->gather, (unsigned)t->gathered);
 	size_t len = t->gathered;
 
-	if (t->gathering != c)
-		return true;
+	if (c->lost || t->gathering != c)
+		return !c->lost;
 	t->gathering = NULL;
 	t->gathered = 0;
 
@@ -194,7 +202,7 @@ static bool flush(struct tcp_conn *c)
 		int n = uv_try_write(stream, &buf, 1);
 
 		if (n < 0 && n != UV_EAGAIN)
-			return false;
+			return lose(c);
 		if (n > 0) {
 			buf.base += n;
 			len -= (size_t)n;
@@ -207,7 +215,7 @@ static bool flush(struct tcp_conn *c)
 	struct block *b = malloc(sizeof(*b) + len);
 
 	if (!b)
-		return false;
+		return lose(c);
 	b->conn = c;
 	b->len = len;
 	memcpy(b->octets, buf.base, len);
@@ -215,7 +223,7 @@ static bool flush(struct tcp_conn *c)
 	if (uv_write(&b->write, stream, &buf, 1, on_written) == 0)
 		return true;
 	free(b);
-	return false;
+	return lose(c);
 }
 
 bool tcp_conn_put(struct tcp_conn *c, const uint8_t *octets, size_t len)
@@ -223,7 +231,7 @@ bool tcp_conn_put(struct tcp_conn *c, const uint8_t *octets, size_t len)
 	struct tcp *t = c->tcp;
 
 	assert(!t->gathering || t->gathering == c);
-	while (len > 0) {
+	while (len > 0 && !c->lost) {
 		size_t n = GATHER_MAX - t->gathered;
 
 		if (n > len)
@@ -234,10 +242,10 @@ bool tcp_conn_put(struct tcp_conn *c, const uint8_t *octets, size_t len)
 		c->queued += n;
 		octets += n;
 		len -= n;
-		if (t->gathered == GATHER_MAX && !flush(c))
-			return false;
+		if (t->gathered == GATHER_MAX)
+			flush(c);
 	}
-	return true;
+	return !c->lost;
 }
 
 /* Closes in order: the other side is told, as far as the kernel takes it at once. */
