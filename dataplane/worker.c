@@ -45,7 +45,7 @@ struct worker {
 	struct reader reader;
 	struct job job[BURST];
 	/* Of the burst under way; added to the slot before its answers go out. */
-	uint32_t counter[CNT_COUNT];
+	uint32_t counter[CNT_WORKERS];
 	uint32_t rcode[STATUS_RCODES];
 };
 
@@ -191,7 +191,7 @@ static void worker_count(struct worker *w)
 {
 	struct status_slot *s = w->reader.slot;
 
-	for (unsigned i = 0; i < CNT_COUNT; i++)
+	for (unsigned i = 0; i < CNT_WORKERS; i++)
 		if (w->counter[i] != 0)
 			status_count(s, i, w->counter[i]);
 	for (unsigned i = 0; i < STATUS_RCODES; i++)

@@ -676,10 +676,13 @@ static void conn_fail(struct conn *c, int error)
 	case NGTCP2_ERR_DRAINING: /* the client has closed it */
 		conn_end(c);
 		return;
-	case NGTCP2_ERR_DROP_CONN:
-	case NGTCP2_ERR_RETRY: /* doq_feed has sent it */
 	case NGTCP2_ERR_IDLE_CLOSE: /* RFC 9000 section 10.1: silently */
 	case NGTCP2_ERR_HANDSHAKE_TIMEOUT:
+		c->doq->counts.timed_out++;
+		conn_free(c);
+		return;
+	case NGTCP2_ERR_DROP_CONN:
+	case NGTCP2_ERR_RETRY: /* doq_feed has sent it */
 		conn_free(c);
 		return;
 	case NGTCP2_ERR_CRYPTO:
@@ -1119,6 +1122,7 @@ void doq_expire(struct doq *d, uint64_t now)
 			continue;
 		}
 		if (idle_end(c) <= now) {
+			d->counts.timed_out++;
 			conn_dismiss(c);
 			continue;
 		}

@@ -60,7 +60,7 @@ struct doq_env {
 
 /* How often something happened. */
 struct doq_counts {
-	uint64_t accepted, completed, resumed, retried, refused, evicted, version, reset, moved;
+	uint64_t accepted, completed, resumed, retried, refused, timed_out, evicted, version, reset, moved;
 };
 
 /* doq_new - without connections.  What env points to outlives it.  0 or -ENOMEM. */

@@ -487,6 +487,7 @@ void dtls_expire(struct dtls *d, uint64_t now)
 		if (s->shaken && now - s->active < d->env.idle_ns) {
 			deadline_set(&d->deadlines, first, s->active + d->env.idle_ns);
 		} else if (s->shaken || now - s->active >= HANDSHAKE_NS) {
+			d->counts.timed_out++;
 			session_end(s);
 		} else {
 			/* Sends again what was not answered; not before its own clock says so,

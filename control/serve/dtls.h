@@ -44,7 +44,7 @@ struct dtls_env {
 
 /* How often something happened. */
 struct dtls_counts {
-	uint64_t cookies, accepted, completed, resumed, refused, evicted;
+	uint64_t cookies, accepted, completed, resumed, refused, timed_out, evicted;
 };
 
 /* dtls_new - without sessions.  What env points to outlives it.  0 or -ENOMEM. */

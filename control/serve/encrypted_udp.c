@@ -158,6 +158,30 @@ static bool knows_id(void *arg, const uint8_t *id, size_t left)
 	return u->doq && doq_knows_id(u->doq, id, left);
 }
 
+/* Shows what the engines have counted. */
+static void publish(const struct encrypted_udp *u)
+{
+	struct status_slot *s = u->env->serve->slot;
+
+	if (u->doq) {
+		const struct doq_counts *c = doq_counted(u->doq);
+
+		status_set(s, CNT_QUIC_ACCEPT, c->accepted);
+		status_set(s, CNT_QUIC_REFUSE, c->refused);
+		status_set(s, CNT_QUIC_TIMEOUT, c->timed_out);
+		status_set(s, CNT_QUIC_EVICT, c->evicted);
+		status_set(s, CNT_QUIC_RETRY, c->retried);
+	}
+	if (u->dtls) {
+		const struct dtls_counts *c = dtls_counted(u->dtls);
+
+		status_set(s, CNT_DTLS_ACCEPT, c->accepted);
+		status_set(s, CNT_DTLS_REFUSE, c->refused);
+		status_set(s, CNT_DTLS_TIMEOUT, c->timed_out);
+		status_set(s, CNT_DTLS_EVICT, c->evicted);
+	}
+}
+
 /* Has the timer go off at the first deadline, no more than a millisecond late. */
 static void set_timer(struct encrypted_udp *u, uint64_t now);
 
@@ -174,6 +198,7 @@ static void on_timer(uv_timer_t *timer)
 	serve_end(u->env->serve);
 	flush(u);
 	set_timer(u, now);
+	publish(u);
 }
 
 static void set_timer(struct encrypted_udp *u, uint64_t now)
@@ -247,6 +272,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		flush(u);
 	}
 	set_timer(u, now);
+	publish(u);
 }
 
 /* ---- birth and death ---- */

@@ -58,6 +58,15 @@ const char *const protocol_counter[CNT_COUNT] = {
 	[CNT_TCP_REFUSE] = "tcp-refused",
 	[CNT_TCP_TIMEOUT] = "tcp-timed-out",
 	[CNT_TCP_EVICT] = "tcp-evicted",
+	[CNT_QUIC_ACCEPT] = "quic-accepted",
+	[CNT_QUIC_REFUSE] = "quic-refused",
+	[CNT_QUIC_TIMEOUT] = "quic-timed-out",
+	[CNT_QUIC_EVICT] = "quic-evicted",
+	[CNT_QUIC_RETRY] = "quic-retried",
+	[CNT_DTLS_ACCEPT] = "dtls-accepted",
+	[CNT_DTLS_REFUSE] = "dtls-refused",
+	[CNT_DTLS_TIMEOUT] = "dtls-timed-out",
+	[CNT_DTLS_EVICT] = "dtls-evicted",
 };
 
 const char *protocol_command_name(enum protocol_command command)

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define STATUS_MAGIC  UINT64_C(0x504f4c4c55585354) /* "POLLUXST" */
-#define STATUS_LAYOUT 2   /* raised with every change of what is below */
+#define STATUS_LAYOUT 3   /* raised with every change of what is below */
 #define STATUS_SLOTS 64   /* reading threads, of both processes together */
 #define STATUS_OFFLINE UINT64_MAX /* epoch of a reader that holds no reference */
 
@@ -46,8 +46,12 @@ enum status_counter {
 	CNT_DROP_NOT_QUERY,   /* QR=1, or shorter than a DNS header */
 	CNT_TRUNCATED,        /* answers sent with TC */
 	CNT_EDNS,             /* queries with OPT */
-	CNT_TCP_ACCEPT, CNT_TCP_REFUSE, CNT_TCP_TIMEOUT, /* connections (control) */
-	CNT_TCP_EVICT,        /* ended for a newcomer (control) */
+	CNT_WORKERS,          /* what follows only the control process counts: */
+	CNT_TCP_ACCEPT = CNT_WORKERS, CNT_TCP_REFUSE, CNT_TCP_TIMEOUT, /* connections, TLS's too */
+	CNT_TCP_EVICT,        /* ended for a newcomer */
+	CNT_QUIC_ACCEPT, CNT_QUIC_REFUSE, CNT_QUIC_TIMEOUT, CNT_QUIC_EVICT,
+	CNT_QUIC_RETRY,       /* had to show their address first */
+	CNT_DTLS_ACCEPT, CNT_DTLS_REFUSE, CNT_DTLS_TIMEOUT, CNT_DTLS_EVICT,
 	CNT_COUNT
 };
 #define STATUS_RCODES 24 /* 0..23 */
@@ -98,6 +102,12 @@ static inline void status_count(struct status_slot *s, enum status_counter c, ui
 	atomic_store_explicit(&s->counter[c],
 		atomic_load_explicit(&s->counter[c], memory_order_relaxed) + n,
 		memory_order_relaxed);
+}
+
+/* status_set - the same for a counter that is kept elsewhere. */
+static inline void status_set(struct status_slot *s, enum status_counter c, uint64_t n)
+{
+	atomic_store_explicit(&s->counter[c], n, memory_order_relaxed);
 }
 
 /* punt_push - hand a datagram to the control process.  False when the ring is

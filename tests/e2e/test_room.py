@@ -7,6 +7,7 @@ import os
 import ssl
 import struct
 import subprocess
+import time
 
 import lab
 import wire
@@ -78,6 +79,7 @@ def crowd(kind):
     p = subprocess.Popen(['nsenter', '--net=/run/netns/' + L.client, *swarm(kind, CLIENTS, '--hold', 8)],
                          stdout=subprocess.PIPE, text=True)
     lab.wait_until(lambda: L.counters()['control-answered'] - before >= CLIENTS, 10, 'a crowd')
+    time.sleep(0.5)  # until they have acknowledged their answers, and rest
     yield
     check(p.poll() is None, 'the crowd went too early')
     p.kill()
@@ -97,7 +99,8 @@ def everybody_comes_while(held):
 
 
 def behind_tcp():
-    everybody_comes_while(sockets(lambda: ask(L.tcp())))
+    with L.counting(control_tcp_evicted='>=3', control_quic_accepted=1, control_quic_retried='>=1', control_dtls_accepted=1):
+        everybody_comes_while(sockets(lambda: ask(L.tcp())))
 
 
 def behind_tls():
@@ -105,11 +108,13 @@ def behind_tls():
 
 
 def behind_quic():
-    everybody_comes_while(crowd('--doq'))
+    with L.counting(control_quic_evicted='>=3'):
+        everybody_comes_while(crowd('--doq'))
 
 
 def behind_dtls():
-    everybody_comes_while(crowd('--dtls'))
+    with L.counting(control_dtls_evicted='>=3'):
+        everybody_comes_while(crowd('--dtls'))
 
 
 lab.main(L, behind_tcp, behind_tls, behind_quic, behind_dtls)
