@@ -114,6 +114,24 @@ def keepalive():
         check(wanted[:4] not in s.recv(4096), 'the option over UDP')
 
 
+def keepalive_is_0_when_all_places_are_taken():
+    """Who is there had better leave (RFC 7828 section 3.3.2)."""
+    ask = framed(wire.query(wire.name('m1.example.com'), wire.A, edns=wire.opt(options=b'\0\x0b\0\0')))
+    held = []
+    try:
+        for _ in range(CLIENTS):
+            s = L.tcp()
+            s.sendall(ask)
+            last = answer(s).wire[-6:]
+            equal(last[:4], b'\0\x0b\0\2', 'option')
+            held.append(s)
+        equal(last, b'\0\x0b\0\2\0\0', 'option of the last')
+    finally:
+        for s in held:
+            s.close()
+    lab.wait_until(served_again, 5, 'room for connections again')
+
+
 def fast_open():
     """The query comes with the SYN, and its answer before the handshake ends (RFC 7413)."""
     L.in_client('sysctl', '-qw', 'net.ipv4.tcp_fastopen=1')
@@ -360,7 +378,7 @@ def reset_in_the_middle():
 
 
 lab.main(L, pipelined, octet_by_octet, whole_answers_of_60_kilobytes, half_closed, who_says_nothing_is_closed_earlier,
-         keepalive, fast_open, idle_connections_are_closed, one_octet_now_and_then_is_idle,
+         keepalive, keepalive_is_0_when_all_places_are_taken, fast_open, idle_connections_are_closed, one_octet_now_and_then_is_idle,
          no_more_connections_than_allowed, a_prefix_has_its_share, a_thousand_idle_connections,
          one_octet_a_second_from_everybody, a_client_that_does_not_read, garbage, reset_in_the_middle,
          spread_over_threads, nothing_is_left_behind)

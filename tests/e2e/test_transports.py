@@ -129,6 +129,27 @@ def without_the_dataplane():
     L.start_dataplane()
 
 
+def on_another_port():
+    """tls: port is TCP's and UDP's, and 853 is nobody's then."""
+    L.server_extra = L.server_extra.replace('tls: {}', 'tls: {port: 8853}')
+    L.write_configuration()
+    L.control.stop()
+    L.start_control()
+    for way in ('+tls', '+quic'):
+        for server in (SERVER4, SERVER6):
+            out = L.in_client('kdig', way, '-p', '8853', '+retry=0', '@' + server, 'www.example.com', '+short')
+            equal(out.split(), ['192.0.2.1'], '%s at port 8853 of %s' % (way, server))
+        r = L.in_client('kdig', way, '+retry=0', '+timeout=1', '@' + SERVER4, 'www.example.com', '+short', check_status=False)
+        check('192.0.2.1' not in r.stdout, '%s at port 853, too', way)
+    query = wire.query(wire.name('www.example.com'), wire.A).hex()
+    out = L.in_client(os.environ['POLLUX_SWARM'], '--dtls', '1', SERVER4, '8853', query)
+    check(' done=1 ' in out, 'DTLS at port 8853: %s', out)
+    L.server_extra = L.server_extra.replace('tls: {port: 8853}', 'tls: {}')
+    L.write_configuration()
+    L.control.stop()
+    L.start_control()
+
+
 def with_kdig():
     """A client that we did not write, over the four that it speaks."""
     for name, qtype in QUESTIONS:
@@ -144,4 +165,4 @@ def with_kdig():
             equal(lines, wanted, '%s %s %s' % (name, qtype, way))
 
 
-lab.main(L, every_transport, without_the_dataplane, with_kdig)
+lab.main(L, every_transport, without_the_dataplane, with_kdig, on_another_port)
