@@ -3,10 +3,13 @@
 
 #include <gnutls/crypto.h>
 #include <netinet/in.h>
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <ngtcp2/ngtcp2_crypto_gnutls.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/serve/ngtcp2_compat.h"
+#define OLD (NGTCP2_VERSION_NUM < 0x010000) /* 0.12 (Debian 12); else 1.x */
 
 static gnutls_certificate_credentials_t credentials;
 static gnutls_priority_t priority;
@@ -241,11 +244,13 @@ int qclient_init(struct qclient *q, const struct sockaddr *local, const struct s
 	scid.datalen = 8;
 	ngtcp2_settings_default(&settings);
 	settings.initial_ts = now;
-	if (o->token) {
-		ngtcp2_vec token = {(uint8_t *)o->token, o->token_len};
-
-		quic_settings_token(&settings, &token, false);
-	}
+#if OLD
+	settings.token = (ngtcp2_vec){(uint8_t *)o->token, o->token_len};
+#else
+	settings.token = o->token;
+	settings.tokenlen = o->token_len;
+	settings.token_type = NGTCP2_TOKEN_TYPE_NEW_TOKEN;
+#endif
 	ngtcp2_transport_params_default(&params);
 	params.initial_max_stream_data_bidi_local = 200000;
 	params.initial_max_data = o->window ? o->window : 1000000;
@@ -300,7 +305,7 @@ struct qclient_stream *qclient_ask(struct qclient *q, const uint8_t *msg, size_t
 
 void qclient_cancel(struct qclient *q, struct qclient_stream *s, uint64_t code)
 {
-#if NGTCP2_VERSION_NUM < 0x010000
+#if OLD
 	ngtcp2_conn_shutdown_stream(q->conn, s->id, code);
 #else
 	ngtcp2_conn_shutdown_stream(q->conn, 0, s->id, code);
@@ -378,7 +383,7 @@ static void over(struct qclient *q, int error)
 	q->error = error;
 	q->closed = true;
 	if (error == NGTCP2_ERR_DRAINING) {
-#if NGTCP2_VERSION_NUM < 0x010000
+#if OLD
 		ngtcp2_connection_close_error why;
 
 		ngtcp2_conn_get_connection_close_error(q->conn, &why);
@@ -421,14 +426,21 @@ void qclient_expire(struct qclient *q, uint64_t now)
 
 size_t qclient_close(struct qclient *q, uint64_t code, uint8_t *out, uint64_t now)
 {
-	quic_close why = {0};
 	ngtcp2_path_storage path;
 	ngtcp2_pkt_info info = {0};
 	ngtcp2_ssize n;
 
 	if (q->closed)
 		return 0;
-	quic_close_application(&why, code);
+#if OLD
+	ngtcp2_connection_close_error why;
+
+	ngtcp2_connection_close_error_set_application_error(&why, code, NULL, 0);
+#else
+	ngtcp2_ccerr why;
+
+	ngtcp2_ccerr_set_application_error(&why, code, NULL, 0);
+#endif
 	ngtcp2_path_storage_zero(&path);
 	n = ngtcp2_conn_write_connection_close(q->conn, &path.path, &info, out, QCLIENT_PACKET, &why, now);
 	q->closed = true;
