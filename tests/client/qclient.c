@@ -216,7 +216,11 @@ static int ramble(ngtcp2_conn *conn, size_t len)
 	int result;
 
 	memset(memset(octets, 1, 1) + 1, 0xff, 3);
-	result = ngtcp2_conn_submit_crypto_data(conn, QUIC_LEVEL_INITIAL, octets, len);
+#if OLD
+	result = ngtcp2_conn_submit_crypto_data(conn, NGTCP2_CRYPTO_LEVEL_INITIAL, octets, len);
+#else
+	result = ngtcp2_conn_submit_crypto_data(conn, NGTCP2_ENCRYPTION_LEVEL_INITIAL, octets, len);
+#endif
 	free(octets);
 	return result;
 }
