@@ -1025,76 +1025,67 @@ static int apply(struct zones *z, struct job *j)
 
 /* ---- what was changed at run time comes back: the writer thread ---- */
 
-static int replay(struct zones *z, struct zone_entry *e, const struct records *ops,
-		  struct checking *c)
+/* Makes the changes that `ops` come to in the records that they were made on. */
+static int make_changes(struct zones *z, struct job *j, const struct zone_entry *e, struct records *rs,
+			const struct records *ops)
 {
-	struct edit edit = {.source = "journal"};
-	struct edit_zone zone = {.apex = e->domain};
+	struct faults faults = {.job = j};
 	struct edit_changes changes;
-	struct txn *t;
-	uint64_t version;
 	int error = edit_reduce(ops, &changes);
 
-	if (error)
-		return error;
-	t = db_begin(z->db);
-	c->edit = &edit;
-	c->zone = &zone;
-	c->changes = &changes;
-	error = t ? txn_change(t, &e->domain, changes.change, changes.cnt, on_check, c) : -ENOMEM;
-	if (error && t)
-		txn_abort(t);
-	else if (!error)
-		error = txn_commit(t, &version);
-	edit_changes_free(&changes);
+	if (!error) {
+		error = edit_changes_make(&changes, rs);
+		edit_changes_free(&changes);
+	}
+	if (!error)
+		error = zone_check(rs, &e->domain, on_fault, &faults, NULL);
+	if (faults.cnt > 0)
+		snprintf(j->text, ZONES_TEXT, "the changes made at run time do not fit its file, which has "
+			 "changed; a forced reload drops them");
+	else if (error)
+		explain(z, error, j->text);
 	return error;
 }
 
-/* The zone as the store has it, in *base and *ops. */
-static int read_stored(struct zones *z, struct job *j, struct zone_entry *e,
-		       const struct store_zone *known, struct records *base, struct records *ops)
+/* The zone as it was when the process ended, in *rs.  On failure j->text says why. */
+static int read_stored(struct zones *z, struct job *j, const struct zone_entry *e,
+		       const struct store_zone *known, struct records *rs)
 {
 	struct zonefile_id id;
-	int error = store_read(z->store, &e->domain, base, ops);
+	struct records ops;
+	int error;
 
+	records_init(&ops);
+	error = store_read(z->store, &e->domain, rs, &ops);
 	if (error) {
 		error = error == -ENOMEM ? error : store_fault(z);
 		snprintf(j->text, ZONES_TEXT, "%s", error == -ENOMEM ? "out of memory" : z->store_error);
-	} else if (known->base) {
-		error = records_sort(base);
-	} else {
-		error = read_zone(z, j, base, e, &id);
+	} else if (!known->base) {
+		error = read_zone(z, j, rs, e, &id);
 	}
+	if (!error)
+		error = make_changes(z, j, e, rs, &ops);
+	records_free(&ops);
 	return error;
 }
 
-/* Publishes a zone as it was when the process ended. */
+/* Publishes a zone as it was when the process ended, in one step. */
 static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
 			const struct store_zone *known)
 {
-	struct checking c = {.faults = {.job = j}};
 	char domain[NAME_TEXT_MAX];
-	struct records base, ops;
+	struct records rs;
 	bool same = zonefile_same(e->file, &known->id);
 	int error;
 
-	records_init(&base);
-	records_init(&ops);
-	error = read_stored(z, j, e, known, &base, &ops);
+	records_init(&rs);
+	error = read_stored(z, j, e, known, &rs);
 	if (!error) {
-		error = put(z, &e->domain, &base, REMEMBER_NOTHING, NULL);
-		if (!error && ops.cnt > 0)
-			error = replay(z, e, &ops, &c);
-		if (error && c.faults.cnt > 0)
-			snprintf(j->text, ZONES_TEXT, "the changes made at run time do not fit its file, which "
-				 "has changed; a forced reload drops them");
-		else if (error)
-			explain(z, error, j->text);
+		error = put(z, &e->domain, &rs, REMEMBER_NOTHING, NULL);
 		if (error)
-			try_drop(z, &e->domain, REMEMBER_NOTHING);
+			explain(z, error, j->text);
 	}
-	records_free(&base);
-	records_free(&ops);
+	records_free(&rs);
 	e->id = known->id;
 	uv_mutex_lock(&z->mutex);
 	e->changes = known->changes;

@@ -502,3 +502,31 @@ void edit_changes_free(struct edit_changes *c)
 	free(c->rr);
 	*c = (struct edit_changes){0};
 }
+
+int edit_changes_make(const struct edit_changes *c, struct records *rs)
+{
+	size_t kept = 0, next = 0;
+	int error = 0;
+
+	for (size_t i = 0; i < rs->cnt; i++) {
+		const struct record *rr = &rs->rr[i];
+		bool replaced = false;
+
+		while (next < c->cnt && name_cmp(c->change[next].owner, rr->owner) < 0)
+			next++;
+		for (size_t k = next; !replaced && k < c->cnt &&
+		     name_cmp(c->change[k].owner, rr->owner) == 0; k++)
+			replaced = c->change[k].type == rr->type || c->change[k].type == TYPE_ANY;
+		if (!replaced)
+			rs->rr[kept++] = *rr;
+	}
+	rs->cnt = kept;
+	for (size_t i = 0; i < c->cnt; i++)
+		for (size_t k = 0; !error && k < c->change[i].rr_cnt; k++) {
+			const struct record *rr = &c->change[i].rr[k];
+
+			error = records_add(rs, c->change[i].owner, rr->type, rr->ttl, rr->rdata, rr->rdata_len,
+					    0, 0);
+		}
+	return error ? error : records_sort(rs);
+}

@@ -83,4 +83,8 @@ int edit_reduce(const struct records *ops, struct edit_changes *out);
 void edit_changes_add(struct edit_changes *c, const struct rrset_change *change);
 void edit_changes_free(struct edit_changes *c);
 
+/* edit_changes_make - make the changes in a zone's records, whose owners are in canonical order;
+ * they are sorted then (records_sort).  What comes of it is not checked.  0 or -ENOMEM. */
+int edit_changes_make(const struct edit_changes *c, struct records *rs);
+
 #endif

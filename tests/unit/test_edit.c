@@ -196,3 +196,52 @@ Test(edit, any_octets, .timeout = 120)
 		edit_free(e);
 	}
 }
+
+/* The records of a zone, as "OWNER TYPE TTL;" each. */
+static const char *listed(const struct records *rs)
+{
+	static char out[4096];
+	char owner[NAME_TEXT_MAX], type[16];
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < rs->cnt; i++)
+		len += (size_t)snprintf(out + len, sizeof(out) - len, "%s %s %u;",
+					name_to_text(owner, rs->rr[i].owner),
+					rrtype_name(type, rs->rr[i].type), rs->rr[i].ttl);
+	return out;
+}
+
+Test(edit, changes_made_in_records)
+{
+	static const char zone[] = "@ 9 SOA a a 1 2 3 4 5\n@ 9 NS a\na 9 A 1.1.1.1\na 9 A 1.1.1.2\na 9 TXT x\n"
+				   "b 9 A 1.1.1.1\nz 9 TXT x\n";
+	static const struct { const char *text, *wanted; } cases[] = {
+		{ "", "z. NS 9;z. SOA 9;a.z. A 9;a.z. A 9;a.z. TXT 9;b.z. A 9;z.z. TXT 9;" },
+		{ "set a 1 A 1.1.1.3\n", "z. NS 9;z. SOA 9;a.z. A 1;a.z. TXT 9;b.z. A 9;z.z. TXT 9;" },
+		{ "unset a A\nunset z\nunset none\n", "z. NS 9;z. SOA 9;a.z. TXT 9;b.z. A 9;" },
+		{ "unset a\nset a 1 MX 1 a\nset @ 1 SOA a a 2 2 3 4 5\n",
+		  "z. NS 9;z. SOA 1;a.z. MX 1;b.z. A 9;z.z. TXT 9;" },
+		{ "set 0 1 A 1.1.1.1\nset x.y 1 A 1.1.1.1\nset zz 1 A 1.1.1.1\nunset b AAAA\n",
+		  "z. NS 9;z. SOA 9;0.z. A 1;a.z. A 9;a.z. A 9;a.z. TXT 9;b.z. A 9;x.y.z. A 1;z.z. TXT 9;zz.z. A 1;" },
+	};
+	struct name apex;
+
+	name_from_text(&apex, "z");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct edit *e = edit_new("s", 1);
+		struct edit_changes c;
+		struct records rs;
+
+		records_init(&rs);
+		cr_assert_eq(zonefile_read_text(&rs, &apex, zone, strlen(zone), "f", on_fault, NULL), 0);
+		cr_assert_eq(add(e, "zone z\n"), 0);
+		cr_assert_eq(add(e, cases[i].text), 0, "%s", told);
+		cr_assert_eq(edit_reduce(&e->zone[0]->ops, &c), 0);
+		cr_assert_eq(edit_changes_make(&c, &rs), 0);
+		cr_assert_str_eq(listed(&rs), cases[i].wanted, "%zu: %s", i, listed(&rs));
+		edit_changes_free(&c);
+		records_free(&rs);
+		edit_free(e);
+	}
+}

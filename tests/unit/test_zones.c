@@ -83,7 +83,7 @@ static void teardown(void)
 	unlink(good);
 	unlink(bad);
 	unlink(other);
-	for (const char *const *f = (const char *const[]){"zones.mdb", "zones.mdb-lock", NULL}; *f; f++) {
+	for (const char *const *f = (const char *const[]){"zones.mdb", "zones.mdb-lock", "zones.lock", NULL}; *f; f++) {
 		char path[128];
 
 		snprintf(path, sizeof(path), "%s/%s", data, *f);
@@ -145,6 +145,44 @@ static int reload(const char *domain)
 	if (domain)
 		n = name(domain);
 	return wait_for(zones_reload(zones, domain ? &n : NULL, false, on_done, NULL));
+}
+
+static bool is_zone(void *arg, const struct name *apex)
+{
+	(void)arg;
+	(void)apex;
+	return true;
+}
+
+static void on_fault(void *arg, const char *text)
+{
+	(void)arg;
+	cr_assert(false, "%s", text);
+}
+
+/* Commits a transaction of these lines. */
+static int apply(const char *text)
+{
+	struct edit *e = edit_new("t", 1);
+
+	cr_assert_eq(edit_add(e, text, strlen(text), is_zone, NULL, on_fault, NULL), 0);
+	return wait_for(zones_apply(zones, e, on_done, NULL));
+}
+
+/* Takes the first zones of the configuration alone. */
+static int configure(size_t zone_cnt)
+{
+	struct config c = config;
+
+	c.zone_cnt = zone_cnt;
+	return wait_for(zones_configure(zones, &c, on_done, NULL));
+}
+
+/* The version that is served. */
+static uint64_t version(void)
+{
+	reader_begin(&reader);
+	return reader.version;
 }
 
 /* Serial of what is served; -1 when it is not. */
@@ -312,4 +350,24 @@ Test(zones, jobs_that_wait_end_with_the_manager)
 		cr_assert_eq(zones_reload(zones, &n, false, on_done, NULL), 0);
 	stop();
 	cr_assert_eq(over, 51, "each is told, whether done or not");
+}
+
+/* What was changed in a zone comes back with it in one step: nobody sees the file alone. */
+Test(zones, a_zone_comes_back_with_its_changes_in_one_step)
+{
+	uint64_t before;
+
+	write_file(bad, ZONE("1"));
+	configure(2);
+	cr_assert_eq(apply("zone bad.test\nset new 60 A 192.0.2.1\nunset ns\n"), 0, "%s", said);
+	cr_assert_eq(serial("bad.test"), 2);
+	cr_assert_eq(entry("bad.test").records, 3);
+	cr_assert_eq(configure(1), 0);
+	cr_assert_eq(serial("bad.test"), -1);
+	before = version();
+	cr_assert_eq(configure(2), 0, "%s", said);
+	cr_assert_eq(serial("bad.test"), 2);
+	cr_assert_eq(entry("bad.test").records, 3);
+	cr_assert_eq(entry("bad.test").changes, 3);
+	cr_assert_eq(version() - before, 3, "the settings, good.test, and this one");
 }
