@@ -314,7 +314,7 @@ static bool wait_for_memory(struct zones *z)
 /* ---- durable, then visible ---- */
 
 /* What the store is to remember with a change of a zone. */
-enum remember { REMEMBER_NOTHING, REMEMBER_RELOAD, REMEMBER_ADD, REMEMBER_REMOVE };
+enum remember { REMEMBER_NOTHING, REMEMBER_RELOAD, REMEMBER_ADD, REMEMBER_ADD_CHANGED, REMEMBER_REMOVE };
 
 static int store_fault(struct zones *z)
 {
@@ -380,13 +380,17 @@ static int remember(struct zones *z, enum remember what, const struct name *doma
 	if (what == REMEMBER_NOTHING)
 		return 0;
 	base_cancel(z, domain);
-	/* Of most zones the store knows nothing. */
-	if (what == REMEMBER_RELOAD && (!z->store || store_find(z->store, domain, &known) == -ENOENT))
-		return 0;
+	if (what == REMEMBER_RELOAD) {
+		/* Of most zones the store has nothing to forget. */
+		error = z->store ? store_find(z->store, domain, &known) : -ENOENT;
+		if (error == -ENOENT || (!error && known.changes == 0))
+			return 0;
+	}
 	error = store_open_change(z);
 	if (error)
 		return error;
 	error = what == REMEMBER_ADD ? store_add(z->store, domain, file) :
+		what == REMEMBER_ADD_CHANGED ? store_add_changed(z->store, domain, file) :
 		what == REMEMBER_REMOVE ? store_remove(z->store, domain, true) :
 		store_forget(z->store, domain);
 	return error ? store_fault(z) : 0;
@@ -536,26 +540,32 @@ static void zone_now(struct zones *z, const struct name *domain, struct zone_inf
 }
 
 static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
-			const struct store_zone *known);
+			const struct store_zone *known, enum remember what);
 
-/* The first load after the start: what was changed at run time is part of the zone. */
-static int first_zone(struct zones *z, struct job *j, struct zone_entry *e)
+/* Loads a zone that is not served: what was changed in it at run time is part of it, unless that
+ * may be dropped. */
+static int first_zone(struct zones *z, struct job *j, struct zone_entry *e, enum remember what)
 {
 	struct store_zone known;
 	int error = z->store ? store_find(z->store, &e->domain, &known) : -ENOENT;
 
-	if (!error && known.changes > 0)
-		return restore_zone(z, j, e, &known);
+	if (!error && known.changes > 0 && !j->force)
+		return restore_zone(z, j, e, &known, what == REMEMBER_ADD ? REMEMBER_ADD_CHANGED :
+				    REMEMBER_NOTHING);
 	if (error != -ENOENT && error) {
 		error = store_fault(z);
 		snprintf(j->text, ZONES_TEXT, "%s", z->store_error);
 		return error;
 	}
-	return put_zone(z, j, e, REMEMBER_NOTHING);
+	if (!error) {
+		uv_mutex_lock(&z->mutex);
+		e->changes = known.changes; /* that a forced load drops */
+		uv_mutex_unlock(&z->mutex);
+	}
+	return put_zone(z, j, e, what);
 }
 
-/* Loads an entry's zone, for the first time after the start or anew, and notes how that
- * went. */
+/* Loads an entry's zone, which is served already or (first) is not, and notes how that went. */
 static int load_entry(struct zones *z, struct job *j, struct zone_entry *e, bool first,
 		      enum remember what)
 {
@@ -563,7 +573,7 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e, bool
 	struct zone_info info;
 	uint64_t start = uv_hrtime();
 	size_t told = j->fault_cnt;
-	int error = first ? first_zone(z, j, e) : put_zone(z, j, e, what);
+	int error = first ? first_zone(z, j, e, what) : put_zone(z, j, e, what);
 	uint64_t took = uv_hrtime() - start;
 
 	name_to_text(domain, e->domain.wire);
@@ -840,7 +850,7 @@ static int add_zone(struct zones *z, struct job *j)
 	if (error)
 		explain(z, error, j->text);
 	else
-		error = load_entry(z, j, e, false, REMEMBER_ADD);
+		error = load_entry(z, j, e, true, REMEMBER_ADD);
 	if (error)
 		entry_free(e);
 	else
@@ -1041,7 +1051,7 @@ static int make_changes(struct zones *z, struct job *j, const struct zone_entry 
 		error = zone_check(rs, &e->domain, on_fault, &faults, NULL);
 	if (faults.cnt > 0)
 		snprintf(j->text, ZONES_TEXT, "the changes made at run time do not fit its file, which has "
-			 "changed; a forced reload drops them");
+			 "changed; with --force they are dropped");
 	else if (error)
 		explain(z, error, j->text);
 	return error;
@@ -1071,7 +1081,7 @@ static int read_stored(struct zones *z, struct job *j, const struct zone_entry *
 
 /* Publishes a zone as it was when the process ended, in one step. */
 static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
-			const struct store_zone *known)
+			const struct store_zone *known, enum remember what)
 {
 	char domain[NAME_TEXT_MAX];
 	struct records rs;
@@ -1081,7 +1091,7 @@ static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
 	records_init(&rs);
 	error = read_stored(z, j, e, known, &rs);
 	if (!error) {
-		error = put(z, &e->domain, &rs, REMEMBER_NOTHING, NULL);
+		error = put(z, &e->domain, &rs, what, e->file);
 		if (error)
 			explain(z, error, j->text);
 	}
@@ -1530,10 +1540,10 @@ int zones_load_all(struct zones *z, zones_done done, void *arg)
 	return submit(z, JOB_LOAD_ALL, NULL, NULL, false, done, arg);
 }
 
-int zones_add(struct zones *z, const struct name *domain, const char *file,
+int zones_add(struct zones *z, const struct name *domain, const char *file, bool force,
 	      zones_done done, void *arg)
 {
-	return submit(z, JOB_ADD, domain, file, false, done, arg);
+	return submit(z, JOB_ADD, domain, file, force, done, arg);
 }
 
 int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg)

@@ -81,13 +81,14 @@ int zones_open(struct zones **out, uv_loop_t *loop, struct db *db, const struct 
 /* zones_load_all - publish the settings and load every zone of the configuration. */
 int zones_load_all(struct zones *z, zones_done done, void *arg);
 
-/* zones_add - a new zone from an absolute path; zones_remove - and away with it;
+/* zones_add - a new zone from an absolute path, with what was changed in it at run time when
+ * it was there before and went with its configuration; zones_remove - and away with it;
  * zones_reload - read the zone's file again, of all zones when domain is NULL (then
  * error is that of the last one that failed, and the others are reloaded).  A zone with
  * changes made at run time is left as it is, unless they may be dropped (force); of all
  * zones, one with such changes and an unchanged file counts as well.
  * 0, or -ENOMEM and done is not called. */
-int zones_add(struct zones *z, const struct name *domain, const char *file,
+int zones_add(struct zones *z, const struct name *domain, const char *file, bool force,
 	      zones_done done, void *arg);
 int zones_remove(struct zones *z, const struct name *domain, zones_done done, void *arg);
 int zones_reload(struct zones *z, const struct name *domain, bool force, zones_done done,

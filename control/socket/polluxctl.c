@@ -23,7 +23,9 @@ static const char usage[] =
 	"  status                 the processes, the table, the workers\n"
 	"  zone list              all zones\n"
 	"  zone show ZONE         one zone\n"
-	"  zone add ZONE FILE     load a zone and serve it\n"
+	"  zone add ZONE FILE [--force]\n"
+	"                         load a zone and serve it, with what was changed in it at run\n"
+	"                         time when it was there before; --force drops that\n"
 	"  zone remove ZONE       serve it no longer\n"
 	"  zone reload [ZONE] [--force]\n"
 	"                         read its file again, or those of all zones; --force drops\n"
@@ -341,7 +343,7 @@ static void print_result(enum protocol_command command, struct grid *zones, cons
 		grid_print(zones, "");
 	else if (command == COMMAND_ZONE_LIST || command == COMMAND_ZONE_RELOAD)
 		puts("no zones");
-	if (command == COMMAND_ZONE_RELOAD && number_of(result, "dropped") > 0)
+	if ((command == COMMAND_ZONE_RELOAD || command == COMMAND_ZONE_ADD) && number_of(result, "dropped") > 0)
 		printf("%" JSON_INTEGER_FORMAT " changes made at run time were dropped\n",
 		       number_of(result, "dropped"));
 }
@@ -451,7 +453,7 @@ static void add_file(json_t *request, const char *file)
 static bool take_force(int *argc, char **argv)
 {
 	bool force = *argc > 2 && strcmp(argv[*argc - 1], "--force") == 0 &&
-		     strcmp(argv[1], "reload") == 0;
+		     (strcmp(argv[1], "reload") == 0 || strcmp(argv[1], "add") == 0);
 
 	*argc -= force;
 	return force;

@@ -26,7 +26,7 @@ static const struct {
 	[COMMAND_STATUS]      = {"status", 0, 0},
 	[COMMAND_ZONE_LIST]   = {"zone-list", 0, 0},
 	[COMMAND_ZONE_SHOW]   = {"zone-show", ARG_ZONE, 0},
-	[COMMAND_ZONE_ADD]    = {"zone-add", ARG_ZONE | ARG_FILE, 0},
+	[COMMAND_ZONE_ADD]    = {"zone-add", ARG_ZONE | ARG_FILE, ARG_FORCE},
 	[COMMAND_ZONE_REMOVE] = {"zone-remove", ARG_ZONE, 0},
 	[COMMAND_ZONE_RELOAD] = {"zone-reload", 0, ARG_ZONE | ARG_FORCE},
 	[COMMAND_ZONE_READ]   = {"zone-read", ARG_ZONE, ARG_NAME},

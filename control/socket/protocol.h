@@ -10,7 +10,8 @@
  *      status       -                                   see below
  *      zone-list    -                                   rows: of all zones, by name
  *      zone-show    zone                                row of the zone
- *      zone-add     zone, file (an absolute path)       row of the new zone
+ *      zone-add     zone, file (an absolute path),      row of the zone, and in it
+ *                   [force]                             "dropped": see below
  *      zone-remove  zone                                {"zone"}
  *      zone-reload  [zone], [force]                     rows: of the zones reloaded, and
  *                                                       "dropped": see below
@@ -86,7 +87,8 @@
  * reply says so, and is there again after a restart.  Reading the file of a zone with
  * changes again would drop them: zone-reload refuses that unless force is true, and then
  * says how many changes it has "dropped".  zone-reload of all zones passes over zones
- * with changes whose files are as they were.
+ * with changes whose files are as they were.  zone-add brings back what was changed in a zone that
+ * went with the configuration that named it; with force it drops that, too.
  *
  * The result of status (times in what their names say, sizes in octets):
  *

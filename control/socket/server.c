@@ -45,7 +45,7 @@ struct client {
 	int edit_result;
 	json_t *faults;
 
-	uint64_t dropped;          /* changes, by zone-reload */
+	uint64_t dropped;          /* changes, by zone-reload or zone-add */
 	struct name last;          /* of the zones told already, for zone-list */
 	bool any;
 
@@ -353,12 +353,14 @@ static void change_ok(struct client *c)
 
 	json_t *o = zone_row(c);
 
-	if (!o)
+	if (!o) {
 		no_such_zone(c); /* removed by another client since */
-	else if (q->command == COMMAND_ZONE_ADD)
+	} else if (q->command == COMMAND_ZONE_ADD) {
+		set_uint(o, "dropped", c->dropped);
 		send_ok(c, o);
-	else
+	} else {
 		send_ok(c, result_rows(c, json_pack("[o]", o)));
+	}
 }
 
 static void on_changed(void *arg, const struct zones_result *r)
@@ -385,7 +387,7 @@ static void change(struct client *c)
 	c->refs++;
 	switch (q->command) {
 	case COMMAND_ZONE_ADD:
-		error = zones_add(z, &q->zone, q->file, on_changed, c);
+		error = zones_add(z, &q->zone, q->file, q->force, on_changed, c);
 		break;
 	case COMMAND_ZONE_REMOVE:
 		error = zones_remove(z, &q->zone, on_changed, c);

@@ -667,6 +667,21 @@ int store_add(struct store *s, const struct name *apex, const char *file)
 	return reset(s, apex, STORE_ADDED, file);
 }
 
+int store_add_changed(struct store *s, const struct name *apex, const char *file)
+{
+	char old_file[STORE_FILE_MAX + 1];
+	struct stored d;
+	int error = known(s, apex, &d, old_file);
+
+	if (error)
+		return error;
+	if (strlen(file) > STORE_FILE_MAX)
+		return fail(s, "the file's name", ENAMETOOLONG);
+	d.kind = STORE_ADDED;
+	d.file_len = (uint32_t)strlen(file);
+	return put_stored(s, apex, &d, file);
+}
+
 int store_remove(struct store *s, const struct name *apex, bool configured)
 {
 	return reset(s, apex, configured ? STORE_REMOVED : STORE_CONFIGURED, "");

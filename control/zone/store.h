@@ -90,8 +90,10 @@ int store_forget(struct store *s, const struct name *apex);
 
 /* store_add, store_remove - the zone was added at run time, with this file, or removed:
  * nothing else is known of it then.  A zone that is not configured needs no memory of its
- * removal. */
+ * removal.
+ * store_add_changed - the same as store_add, but the zone's journal and base stay. */
 int store_add(struct store *s, const struct name *apex, const char *file);
+int store_add_changed(struct store *s, const struct name *apex, const char *file);
 int store_remove(struct store *s, const struct name *apex, bool configured);
 
 /* store_base_due - should a base of the zone be written now? */

@@ -62,6 +62,8 @@ Test(control_line, each_command_is_read)
 	cr_assert(q.has_zone);
 	cr_assert_str_eq(text(&q.zone), "example.com.");
 
+	cr_assert_eq(parse("{\"command\":\"zone-add\",\"zone\":\"a\",\"file\":\"/a\",\"force\":true}"), 0);
+	cr_assert(q.force);
 	cr_assert_eq(parse("{\"file\":\"/a b.zone\",\"zone\":\".\",\"command\":\"zone-add\"}"), 0);
 	cr_assert_eq(q.command, COMMAND_ZONE_ADD);
 	cr_assert_str_eq(text(&q.zone), ".");

@@ -110,6 +110,8 @@ Test(polluxctl, each_command_is_asked_as_the_protocol_says)
 		{"zone list", "{\"command\":\"zone-list\"}\n"},
 		{"zone show a", "{\"command\":\"zone-show\",\"zone\":\"a\"}\n"},
 		{"zone add a /b/c", "{\"command\":\"zone-add\",\"zone\":\"a\",\"file\":\"/b/c\"}\n"},
+		{"zone add a /b/c --force",
+		 "{\"command\":\"zone-add\",\"zone\":\"a\",\"force\":true,\"file\":\"/b/c\"}\n"},
 		{"zone remove a", "{\"command\":\"zone-remove\",\"zone\":\"a\"}\n"},
 		{"zone reload", "{\"command\":\"zone-reload\"}\n"},
 		{"zone reload a", "{\"command\":\"zone-reload\",\"zone\":\"a\"}\n"},

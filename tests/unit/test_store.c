@@ -252,9 +252,12 @@ Test(store, added_and_removed)
 	cr_assert_eq(store_remove(store, &zone, true), 0);
 	cr_assert_eq(store_commit(store), 0);
 	change(&below, "set @ 1 TXT x\n");
+	cr_assert_eq(store_begin(store), 0);
+	cr_assert_eq(store_add_changed(store, &below, "/another/file"), 0);
+	cr_assert_eq(store_commit(store), 0);
 	reopen();
 	cr_assert_eq(store_each(store, on_zone, out), 0);
-	cr_assert_str_eq(out, "a.example. 1 /some/file;example. 2 ;");
+	cr_assert_str_eq(out, "a.example. 1 /another/file;example. 2 ;");
 	cr_assert_str_eq(kept(&zone), "0:");
 	cr_assert_str_eq(kept(&below), "0:a.example. TXT 1;");
 	cr_assert_eq(store_begin(store), 0);
@@ -263,7 +266,7 @@ Test(store, added_and_removed)
 	cr_assert_eq(store_commit(store), 0);
 	out[0] = '\0';
 	cr_assert_eq(store_each(store, on_zone, out), 0);
-	cr_assert_str_eq(out, "a.example. 1 /some/file;");
+	cr_assert_str_eq(out, "a.example. 1 /another/file;");
 }
 
 /* All RRSIGs of a name are one RRset here: more of them than 16 bits count, and more octets than

@@ -16,6 +16,7 @@ static uv_loop_t loop;
 static struct db *db;
 static struct zones *zones;
 static struct reader reader;
+static size_t dropped;
 static struct config_zone config_zone[3];
 static struct config config = {.identity = "test", .version = "test", .udp_payload = 1232,
 			       .zone = config_zone};
@@ -39,10 +40,18 @@ static struct name name(const char *text)
 
 #define ZONE(serial) "@ 60 SOA ns h " serial " 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
 
-static void setup(void)
+static void start(void)
 {
 	unsigned slot[2];
 
+	cr_assert_eq(db_create(&db, UINT64_C(8) << 20, ARENA_HUGE_NO), 0);
+	cr_assert_eq(db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, 2, slot), 0);
+	reader_init(&reader, db_map(db), &db_status(db)->slot[slot[1]]);
+	cr_assert_eq(zones_open(&zones, &loop, db, &config, db_map(db), &db_status(db)->slot[slot[0]]), 0);
+}
+
+static void setup(void)
+{
 	cr_assert_not_null(mkdtemp(folder));
 	snprintf(good, sizeof(good), "%s/good", folder);
 	snprintf(bad, sizeof(bad), "%s/bad", folder);
@@ -58,11 +67,7 @@ static void setup(void)
 	config_zone[2] = (struct config_zone){.domain = name("a.test"), .file = missing};
 	config.zone_cnt = 3;
 	cr_assert_eq(uv_loop_init(&loop), 0);
-	cr_assert_eq(db_create(&db, UINT64_C(8) << 20, ARENA_HUGE_NO), 0);
-	cr_assert_eq(db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, 2, slot), 0);
-	reader_init(&reader, db_map(db), &db_status(db)->slot[slot[1]]);
-	cr_assert_eq(zones_open(&zones, &loop, db, &config, db_map(db),
-				&db_status(db)->slot[slot[0]]), 0);
+	start();
 }
 
 static void stop(void)
@@ -108,6 +113,7 @@ static void on_done(void *arg, const struct zones_result *r)
 	result = r->error;
 	snprintf(said, sizeof(said), "%s", r->text);
 	faults = r->fault_cnt;
+	dropped = r->dropped;
 	snprintf(fault, sizeof(fault), "%s", faults ? r->fault[0] : "");
 	uv_stop(&loop);
 }
@@ -124,11 +130,16 @@ static int load_all(void)
 	return wait_for(zones_load_all(zones, on_done, NULL));
 }
 
-static int add(const char *domain, const char *file)
+static int add_as(const char *domain, const char *file, bool force)
 {
 	struct name n = name(domain);
 
-	return wait_for(zones_add(zones, &n, file, on_done, NULL));
+	return wait_for(zones_add(zones, &n, file, force, on_done, NULL));
+}
+
+static int add(const char *domain, const char *file)
+{
+	return add_as(domain, file, false);
 }
 
 static int drop(const char *domain)
@@ -370,4 +381,62 @@ Test(zones, a_zone_comes_back_with_its_changes_in_one_step)
 	cr_assert_eq(entry("bad.test").records, 3);
 	cr_assert_eq(entry("bad.test").changes, 3);
 	cr_assert_eq(version() - before, 3, "the settings, good.test, and this one");
+}
+
+static void start_again(size_t zone_cnt)
+{
+	stop();
+	db_destroy(db);
+	config.zone_cnt = zone_cnt;
+	start();
+	load_all();
+}
+
+static void expect_changed(const char *domain, uint64_t changes, uint64_t records, int64_t wanted)
+{
+	cr_assert_eq(entry(domain).changes, changes);
+	cr_assert_eq(entry(domain).records, records);
+	cr_assert_eq(serial(domain), wanted);
+}
+
+/* What was changed in a zone that is no longer configured is kept, as the log says. */
+Test(zones, a_zone_that_is_added_again_has_its_changes)
+{
+	write_file(bad, ZONE("1"));
+	configure(2);
+	cr_assert_eq(apply("zone bad.test\nset new 60 A 192.0.2.1\n"), 0, "%s", said);
+	configure(1);
+	cr_assert_eq(add("bad.test", bad), 0, "%s", said);
+	expect_changed("bad.test", 2, 4, 2);
+	cr_assert_eq(apply("zone bad.test\nset newer 60 A 192.0.2.1\n"), 0, "%s", said);
+	start_again(1);
+	expect_changed("bad.test", 4, 5, 3);
+}
+
+Test(zones, a_zone_that_a_start_did_not_find_configured_has_its_changes)
+{
+	write_file(bad, ZONE("1"));
+	configure(2);
+	cr_assert_eq(apply("zone bad.test\nset new 60 A 192.0.2.1\n"), 0, "%s", said);
+	start_again(1);
+	cr_assert_eq(serial("bad.test"), -1);
+	cr_assert_eq(add("bad.test", bad), 0, "%s", said);
+	expect_changed("bad.test", 2, 4, 2);
+	/* A removal drops them. */
+	cr_assert_eq(drop("bad.test"), 0);
+	cr_assert_eq(add("bad.test", bad), 0, "%s", said);
+	expect_changed("bad.test", 0, 3, 1);
+}
+
+Test(zones, changes_that_are_kept_go_when_they_are_dropped)
+{
+	write_file(bad, ZONE("1"));
+	configure(2);
+	cr_assert_eq(apply("zone bad.test\nset new 60 A 192.0.2.1\nset other 60 A 192.0.2.1\n"), 0, "%s", said);
+	configure(1);
+	cr_assert_eq(add_as("bad.test", other, true), 0, "%s", said);
+	cr_assert_eq(dropped, 3);
+	cr_assert_eq(serial("bad.test"), 7);
+	start_again(1);
+	expect_changed("bad.test", 0, 3, 7);
 }
