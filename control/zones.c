@@ -656,6 +656,15 @@ static int may_reload(struct zones *z, struct job *j, struct zone_entry *e)
 	return -EBUSY;
 }
 
+/* Reads a zone's file again if that may be; one that is not served is loaded as at the start. */
+static int load_again(struct zones *z, struct job *j, struct zone_entry *e, enum remember what)
+{
+	bool first = e->state != ZONE_LOADED;
+	int result = first ? 0 : may_reload(z, j, e);
+
+	return result ? result : load_entry(z, j, e, first, what);
+}
+
 static int load_every(struct zones *z, struct job *j)
 {
 	char first_text[ZONES_TEXT] = "";
@@ -669,11 +678,8 @@ static int load_every(struct zones *z, struct job *j)
 			return -ECANCELED;
 		}
 
-		bool first = j->kind == JOB_LOAD_ALL || z->zone[i]->state == ZONE_WAITING;
-		int result = first ? 0 : may_reload(z, j, z->zone[i]);
+		int result = load_again(z, j, z->zone[i], REMEMBER_RELOAD);
 
-		if (!result)
-			result = load_entry(z, j, z->zone[i], first, REMEMBER_RELOAD);
 		/* What a replaced zone leaves is room for the next. */
 		reclaim(z);
 		if (result >= 0)
@@ -1051,7 +1057,7 @@ static int make_changes(struct zones *z, struct job *j, const struct zone_entry 
 		error = zone_check(rs, &e->domain, on_fault, &faults, NULL);
 	if (faults.cnt > 0)
 		snprintf(j->text, ZONES_TEXT, "the changes made at run time do not fit its file, which has "
-			 "changed; with --force they are dropped");
+			 "changed: mend it and reload the zone, or have them dropped (--force)");
 	else if (error)
 		explain(z, error, j->text);
 	return error;
@@ -1228,10 +1234,8 @@ static int do_job(struct zones *z, struct job *j)
 		return remove_zone(z, j);
 	case JOB_RELOAD:
 		e = registry_find(z, &j->domain);
-		if (e) {
-			error = may_reload(z, j, e);
-			return error ? error : load_entry(z, j, e, false, REMEMBER_RELOAD);
-		}
+		if (e)
+			return load_again(z, j, e, REMEMBER_RELOAD);
 		snprintf(j->text, ZONES_TEXT, "there is no such zone");
 		return -ENOENT;
 	case JOB_APPLY:

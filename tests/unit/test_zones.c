@@ -30,6 +30,20 @@ static void write_file(const char *path, const char *text)
 	fclose(f);
 }
 
+#define ZONE(serial) "@ 60 SOA ns h " serial " 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
+#define LARGE 32000 /* names: one such zone fits into the table, two do not */
+
+static void write_large(const char *path, const char *serial)
+{
+	FILE *f = fopen(path, "w");
+
+	cr_assert_not_null(f);
+	fprintf(f, "@ 60 SOA ns h %s 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n", serial);
+	for (unsigned i = 0; i < LARGE; i++)
+		fprintf(f, "h%u 60 A 192.0.2.1\n", i);
+	fclose(f);
+}
+
 static struct name name(const char *text)
 {
 	struct name n;
@@ -37,8 +51,6 @@ static struct name name(const char *text)
 	cr_assert_eq(name_from_text(&n, text), 0);
 	return n;
 }
-
-#define ZONE(serial) "@ 60 SOA ns h " serial " 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
 
 static void start(void)
 {
@@ -439,4 +451,24 @@ Test(zones, changes_that_are_kept_go_when_they_are_dropped)
 	cr_assert_eq(serial("bad.test"), 7);
 	start_again(1);
 	expect_changed("bad.test", 0, 3, 7);
+}
+
+/* When there is room again, a reload brings back the zone with its changes. */
+Test(zones, a_zone_that_did_not_come_back_does_with_a_reload)
+{
+	write_large(bad, "1");
+	write_large(other, "7");
+	configure(2);
+	cr_assert_eq(apply("zone bad.test\nset new 60 A 192.0.2.1\n"), 0, "%s", said);
+	for (unsigned all = 0; all < 2; all++) {
+		configure(1);
+		cr_assert_eq(add("large.test", other), 0, "%s", said);
+		cr_assert_eq(configure(2), -ENOSPC);
+		cr_assert_eq(entry("bad.test").state, ZONE_BAD);
+		cr_assert_eq(reload(all ? NULL : "bad.test"), -ENOSPC, "%s", said);
+		cr_assert_eq(serial("bad.test"), -1);
+		cr_assert_eq(drop("large.test"), 0);
+		cr_assert_eq(reload(all ? NULL : "bad.test"), 0, "%s", said);
+		expect_changed("bad.test", 2, 4 + LARGE, 2);
+	}
 }
