@@ -294,21 +294,17 @@ static void reclaim(struct zones *z)
 	publish_usage(z);
 }
 
-/* Waits for readers to let go of retired memory.  False when none waits or none
- * came free in time: then the arena is full indeed. */
+/* Waits for readers to let go of retired memory.  False when none came free, at once or in time:
+ * then the arena is full indeed. */
 static bool wait_for_memory(struct zones *z)
 {
-	uint64_t end = uv_hrtime() + FULL_WAIT_NS;
-	uint64_t before, after;
+	uint64_t end = uv_hrtime() + FULL_WAIT_NS, retired;
+	struct arena_usage before;
 
-	reclaim(z);
-	before = z->retired;
-	do {
+	db_usage(z->db, &before, &retired);
+	for (reclaim(z); z->retired > 0 && uv_hrtime() < end; reclaim(z))
 		uv_sleep(1);
-		reclaim(z);
-		after = z->retired;
-	} while (after > 0 && uv_hrtime() < end);
-	return before > 0 && after < before;
+	return z->arena.used < before.used;
 }
 
 /* ---- durable, then visible ---- */

@@ -472,3 +472,22 @@ Test(zones, a_zone_that_did_not_come_back_does_with_a_reload)
 		expect_changed("bad.test", 2, 4 + LARGE, 2);
 	}
 }
+
+/* A change that finds the table full when readers have just let go of enough is tried again. */
+Test(zones, memory_that_comes_free_during_a_change_is_used)
+{
+	struct name n = name("large.test"), m = name("larger.test");
+
+	write_large(other, "7");
+	configure(1);
+	cr_assert_eq(add("large.test", other), 0, "%s", said);
+	reader_online(&reader);
+	reader_begin(&reader);
+	cr_assert_eq(drop("large.test"), 0);
+	cr_assert_eq(zones_add(zones, &m, other, false, on_done, NULL), 0);
+	usleep(10000); /* it reads the file now, which takes longer, and reclaims nothing meanwhile */
+	reader_offline(&reader);
+	cr_assert_eq(wait_for(0), 0, "%s", said);
+	cr_assert_eq(serial("larger.test"), 7);
+	cr_assert_eq(zones_find(zones, &n, take_entry, NULL), -ENOENT);
+}
