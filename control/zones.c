@@ -294,6 +294,19 @@ static void reclaim(struct zones *z)
 	publish_usage(z);
 }
 
+/* The same between two jobs: one that waits comes first. */
+static void reclaim_some(struct zones *z)
+{
+	bool more = true;
+
+	while (more && db_reclaim(z->db)) {
+		uv_mutex_lock(&z->mutex);
+		more = !z->todo.head;
+		uv_mutex_unlock(&z->mutex);
+	}
+	publish_usage(z);
+}
+
 /* Waits for readers to let go of retired memory.  False when none came free, at once or in time:
  * then the arena is full indeed. */
 static bool wait_for_memory(struct zones *z)
@@ -1242,6 +1255,15 @@ static int do_job(struct zones *z, struct job *j)
 	return -EINVAL;
 }
 
+/* Who gave the job hears of it: what it leaves to do is not for them to wait for. */
+static void job_over(struct zones *z, struct job *j)
+{
+	uv_mutex_lock(&z->mutex);
+	queue_push(&z->finished, j);
+	uv_async_send(&z->async);
+	uv_mutex_unlock(&z->mutex);
+}
+
 static void writer(void *arg)
 {
 	struct zones *z = arg;
@@ -1265,20 +1287,20 @@ static void writer(void *arg)
 		else if (!j && !pieces)
 			uv_cond_wait(&z->wake, &z->mutex);
 		uv_mutex_unlock(&z->mutex);
-		if (j)
-			j->error = do_job(z, j);
 		bool turn = !j || ++jobs % BASE_TURN == 0;
+
+		if (j) {
+			j->error = do_job(z, j);
+			publish_usage(z);
+			job_over(z, j);
+		}
 
 		if (z->base_due && turn)
 			base_step(z);
 		/* A job may have changed a zone's NSEC3 chain. */
 		z->rehash_due = turn ? db_rehash(z->db) : true;
-		reclaim(z);
+		reclaim_some(z);
 		uv_mutex_lock(&z->mutex);
-		if (j) {
-			queue_push(&z->finished, j);
-			uv_async_send(&z->async);
-		}
 	}
 	/* A zone whose base is complete does not depend on its file any more. */
 	uv_mutex_unlock(&z->mutex);

@@ -3,8 +3,8 @@
  * changes them.
  *
  * Every change is a job for the writer thread, the only caller of db.h's writer
- * functions: it reads the zone file, sorts, commits, frees what readers have left
- * behind, and tells the loop thread how it went.  What is changed at run time is in the
+ * functions: it reads the zone file, sorts, commits, tells the loop thread how it went, and
+ * then frees what readers have left behind.  What is changed at run time is in the
  * durable store (control/zone/store.h) before anybody sees it.  Serving goes on meanwhile.  A job
  * that fails leaves the zones as they were.
  *

@@ -17,6 +17,7 @@ static struct db *db;
 static struct zones *zones;
 static struct reader reader;
 static size_t dropped;
+static uint64_t memory = UINT64_C(8) << 20;
 static struct config_zone config_zone[3];
 static struct config config = {.identity = "test", .version = "test", .udp_payload = 1232,
 			       .zone = config_zone};
@@ -33,15 +34,20 @@ static void write_file(const char *path, const char *text)
 #define ZONE(serial) "@ 60 SOA ns h " serial " 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
 #define LARGE 32000 /* names: one such zone fits into the table, two do not */
 
-static void write_large(const char *path, const char *serial)
+static void write_names(const char *path, const char *serial, unsigned names)
 {
 	FILE *f = fopen(path, "w");
 
 	cr_assert_not_null(f);
 	fprintf(f, "@ 60 SOA ns h %s 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n", serial);
-	for (unsigned i = 0; i < LARGE; i++)
+	for (unsigned i = 0; i < names; i++)
 		fprintf(f, "h%u 60 A 192.0.2.1\n", i);
 	fclose(f);
+}
+
+static void write_large(const char *path, const char *serial)
+{
+	write_names(path, serial, LARGE);
 }
 
 static struct name name(const char *text)
@@ -56,7 +62,7 @@ static void start(void)
 {
 	unsigned slot[2];
 
-	cr_assert_eq(db_create(&db, UINT64_C(8) << 20, ARENA_HUGE_NO), 0);
+	cr_assert_eq(db_create(&db, memory, ARENA_HUGE_NO), 0);
 	cr_assert_eq(db_reader_reserve(db, (uint32_t)getpid(), STATUS_KIND_SERVE, 2, slot), 0);
 	reader_init(&reader, db_map(db), &db_status(db)->slot[slot[1]]);
 	cr_assert_eq(zones_open(&zones, &loop, db, &config, db_map(db), &db_status(db)->slot[slot[0]]), 0);
@@ -342,14 +348,9 @@ Test(zones, reload_of_all)
 Test(zones, a_full_table_changes_nothing)
 {
 	struct zones_usage u;
-	FILE *f;
 
 	load_all();
-	f = fopen(other, "w");
-	fputs(ZONE("9"), f);
-	for (unsigned i = 0; i < 200000; i++)
-		fprintf(f, "h%u 60 A 192.0.2.1\n", i);
-	fclose(f);
+	write_names(other, "9", 200000);
 	cr_assert_eq(add("big.test", other), -ENOSPC, "%d %s", result, said);
 	cr_assert_eq(serial("big.test"), -1);
 	cr_assert_eq(serial("good.test"), 1);
@@ -490,4 +491,43 @@ Test(zones, memory_that_comes_free_during_a_change_is_used)
 	cr_assert_eq(wait_for(0), 0, "%s", said);
 	cr_assert_eq(serial("larger.test"), 7);
 	cr_assert_eq(zones_find(zones, &n, take_entry, NULL), -ENOENT);
+}
+
+static uint64_t used_then;
+
+static void on_done_early(void *arg, const struct zones_result *r)
+{
+	struct zones_usage u;
+
+	zones_usage(zones, &u);
+	used_then = u.arena.used;
+	on_done(arg, r);
+}
+
+/* Replies do not wait until the memory of a large zone is free: that of its removal, and those of the
+ * jobs behind it. */
+Test(zones, a_removal_is_over_before_its_memory_is_free)
+{
+	struct name n = name("large.test");
+	struct zones_usage u;
+	unsigned jobs;
+	uint64_t full;
+
+	memory = UINT64_C(256) << 20;
+	start_again(1);
+	write_names(other, "7", 300000);
+	cr_assert_eq(add("large.test", other), 0, "%s", said);
+	zones_usage(zones, &u);
+	full = u.arena.used;
+	over = 0;
+	cr_assert_eq(zones_remove(zones, &n, on_done_early, NULL), 0);
+	n = name("good.test");
+	for (jobs = 1; jobs < 4; jobs++)
+		cr_assert_eq(zones_reload(zones, &n, false, on_done_early, NULL), 0);
+	while (over < jobs)
+		wait_for(0);
+	cr_assert_gt(used_then, full / 2, "%lu of %lu", used_then, full);
+	for (unsigned i = 0; u.arena.used > full / 2 && i < 1000; i++, usleep(10000))
+		zones_usage(zones, &u);
+	cr_assert_lt(u.arena.used, full / 2, "it is given back in the end");
 }
