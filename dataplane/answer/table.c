@@ -168,7 +168,7 @@ int table_resize(struct table_writer *w, uint64_t names, struct ref_list *old)
 			each_more(w, t, free_one, w->arena);
 			arena_free(w->arena, ref_of(w, t));
 		}
-		return err;
+		return buckets < now ? 0 : err;
 	}
 	publish(w, t);
 	return 0;

@@ -146,7 +146,8 @@ int table_create(struct table_writer *w, struct arena *a);
 
 /* table_resize - make the table the right size for `names` chains if it is too
  * small for them or far too big; the old one goes to `old` to be freed when its
- * readers are gone.  0, -ENOSPC (nothing changed), -ENOMEM. */
+ * readers are gone.  One that is too big stays when there is no memory for another.
+ * 0, -ENOSPC (nothing changed), -ENOMEM. */
 int table_resize(struct table_writer *w, uint64_t names, struct ref_list *old);
 
 /* table_slot - the word that holds the name's chain, or NULL. */

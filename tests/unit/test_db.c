@@ -233,6 +233,73 @@ Test(db, arena_full)
 	db_destroy(l.db);
 }
 
+/* A table that is larger than it needs to be is made smaller when there is room for the smaller one
+ * beside it: to lack that is no reason to refuse a change. */
+Test(db, table_too_large_in_a_full_arena)
+{
+	static const uint8_t filler[12000];
+	struct lab l = lab_open(4 * MIB);
+	struct name small = name_of("small."), big = name_of("big."), last;
+	struct records rs, many;
+	int err = -ENOSPC;
+
+	records_init(&many);
+	add_soa(&many, &big, 1);
+	for (uint32_t i = 0; i < 20000; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "n%u.big.", i);
+		struct name n = name_of(text);
+
+		add_a(&many, &n, i);
+	}
+	records_init(&rs);
+	add_soa(&rs, &small, 1);
+	cr_assert_eq(put(&l, &small, &rs), 0);
+	cr_assert_eq(put(&l, &big, &many), 0);
+	cr_assert_eq(drop(&l, &big), 0);
+	reclaim(&l);
+
+	uint64_t large = l.db->table.table->mask;
+
+	/* As many names as can be staged. */
+	for (uint32_t i = 0; i < 400; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "n%04u.small.", i);
+		last = name_of(text);
+		cr_assert_eq(records_add(&rs, last.wire, 65280, 60, filler, sizeof(filler), 0, 0), 0);
+	}
+	cr_assert_eq(records_sort(&rs), 0);
+	while (err == -ENOSPC) {
+		struct txn *t = db_begin(l.db);
+		uint64_t version;
+
+		rs.cnt--;
+		err = txn_zone_put(t, &small, &rs);
+		if (err)
+			txn_abort(t);
+		else
+			cr_assert_eq(txn_commit(t, &version), 0);
+	}
+	cr_assert_eq(err, 0);
+	cr_assert_eq(l.db->table.table->mask, large);
+	name_from_wire(&last, rs.rr[rs.cnt - 1].owner, NAME_MAX_LEN);
+	cr_assert(look(&l, &last, 127).exact);
+	cr_assert_gt(rs.cnt, 100);
+	reclaim(&l);
+	rs.cnt = 3;
+	cr_assert_eq(put(&l, &small, &rs), 0);
+	reclaim(&l);
+	cr_assert_eq(put(&l, &small, &rs), 0);
+	cr_assert_lt(l.db->table.table->mask, large);
+	name_from_wire(&last, rs.rr[2].owner, NAME_MAX_LEN);
+	cr_assert(look(&l, &last, 127).exact);
+	records_free(&rs);
+	records_free(&many);
+	db_destroy(l.db);
+}
+
 /* ---- random zones against plain lists ---- */
 
 #define ZONES 9
