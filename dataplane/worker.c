@@ -255,7 +255,8 @@ static void worker_move(struct worker *w, const struct attachment *a)
 	atomic_store_explicit(&slot->port_ifindex, w->port->ifindex, memory_order_relaxed);
 	atomic_store_explicit(&slot->port_queue, w->queue, memory_order_relaxed);
 	atomic_store_explicit(&slot->kind, STATUS_KIND_WORKER, memory_order_release);
-	reader_online(&w->reader);
+	if (!w->ended)
+		reader_online(&w->reader);
 }
 
 /* Between two rounds: take over a new attachment. */
@@ -267,7 +268,7 @@ static void core_adopt(struct core *c)
 		return;
 	for (unsigned i = 0; i < c->worker_cnt; i++) {
 		if (c->current)
-			reader_offline(&c->worker[i]->reader);
+			reader_offline(&c->worker[i]->reader); /* already, if it has ended */
 		worker_move(c->worker[i], a);
 	}
 	c->current = a;
@@ -301,8 +302,10 @@ static int core_main(void *arg)
 			if ((w->gated && !open) || w->ended)
 				continue;
 			worker_burst(w);
-			if (w->ended)
+			if (w->ended) {
+				reader_offline(&w->reader); /* it says no more where it is */
 				worker_has_ended(c->all);
+			}
 		}
 	}
 	gate_leave(c->pass);

@@ -104,6 +104,32 @@ def garbage_pcaps_end_well():
           L.dataplane.output()[-2000:])
 
 
+def a_pcap_that_has_ended_holds_up_nothing():
+    """While another goes on, what its worker might have read comes free."""
+    good, _ = asked(500)
+    frames.write_pcap(L.path('short.pcap'), good[:10])
+    frames.write_pcap(L.path('long.pcap'), good)
+    with open(L.path('long.pcap'), 'r+b') as f:
+        body = f.read()[24:]
+        rounds = (250 << 20) // len(body)
+        for _ in range(rounds - 1):
+            f.write(body)
+    configure(['pcap: {read: short.pcap, write: back1.pcap}', 'pcap: {read: long.pcap, write: back2.pcap}'])
+
+    def received(worker):
+        return [row['counters']['received'] for row in L.ask_control('stats')['workers'] if row['name'] == worker]
+
+    L.start_dataplane()
+    lab.wait_until(lambda: received('worker 0') == [10] and received('worker 1') > [100], 20, 'the short one\'s end')
+    L.polluxctl('zone', 'set', 'example.com', 'x 60 TXT y')
+    lab.wait_until(lambda: L.ask_control('status')['table']['retired'] == 0, 10, 'memory that comes free')
+    now = received('worker 1')
+    check(L.dataplane.running() and now and now[0] < 500 * rounds, 'the long one had ended: %s', now)
+    L.dataplane.kill()
+    for name in ('long.pcap', 'back2.pcap'):
+        os.unlink(L.path(name))
+
+
 def testpmd(number, keep):
     """A memif client that sends the frames of queries.pcap over and over, and keeps what
     comes back if it is to."""
@@ -171,5 +197,6 @@ def a_stale_memif_socket_is_removed():
     equal(glob.glob(L.path('memif*.sock')), [], 'socket files left')
 
 
-lab.main(L, a_pcap_is_answered_and_ends_the_run, garbage_pcaps_end_well, memif_clients_come_and_go,
+lab.main(L, a_pcap_is_answered_and_ends_the_run, garbage_pcaps_end_well,
+         a_pcap_that_has_ended_holds_up_nothing, memif_clients_come_and_go,
          memif_clients_killed_under_load, a_stale_memif_socket_is_removed)
