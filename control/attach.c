@@ -319,11 +319,16 @@ static void on_message(uv_poll_t *poll, int status, int events)
 		struct attach_message m;
 		int fds[ATTACH_FDS];
 		unsigned fd_cnt = 0;
+		char reason[160];
 		int error = attach_receive(d->sock, &m, fds, &fd_cnt);
 
 		if (error == -EAGAIN)
 			return;
-		if (error == -EPROTO) {
+		if (error == -EPROTONOSUPPORT) {
+			snprintf(reason, sizeof(reason), "versions of the attach protocol differ: %u of pollux-control, "
+				 "%u of pollux-dataplane: restart the older one", ATTACH_VERSION, m.version);
+			refuse(d, reason);
+		} else if (error == -EPROTO) {
 			refuse(d, "that was no attach message");
 		} else if (error) {
 			if (d->state >= DATAPLANE_WELCOMED)

@@ -163,6 +163,15 @@ static void step_away(struct attach_client *c)
 	back_off(c);
 }
 
+/* We may not attach; the log needs to say why once. */
+static void refused(struct attach_client *c, const char *reason)
+{
+	if (strcmp(c->refused, reason) != 0)
+		log_error("the control process refuses us: %s", reason);
+	snprintf(c->refused, sizeof(c->refused), "%s", reason);
+	go_away(c, BACK_OFF_REFUSED);
+}
+
 /* The answer to hello: welcome or refuse. */
 static void step_greeted(struct attach_client *c)
 {
@@ -173,6 +182,14 @@ static void step_greeted(struct attach_client *c)
 
 	if (rc == -EAGAIN)
 		return;
+	if (rc == -EPROTONOSUPPORT) {
+		char reason[160];
+
+		snprintf(reason, sizeof(reason), "versions of the attach protocol differ: %u of pollux-control, "
+			 "%u of pollux-dataplane: restart the older one", m.version, ATTACH_VERSION);
+		refused(c, reason);
+		return;
+	}
 	if (rc != 0) {
 		if (rc != -EPIPE)
 			log_warn("the control process sent something that is no answer to hello");
@@ -188,10 +205,7 @@ static void step_greeted(struct attach_client *c)
 			go_away(c, BACK_OFF_REFUSED);
 		}
 	} else if (m.type == ATTACH_REFUSE) {
-		if (strcmp(c->refused, m.refuse.reason) != 0)
-			log_error("the control process refuses us: %s", m.refuse.reason);
-		snprintf(c->refused, sizeof(c->refused), "%s", m.refuse.reason);
-		go_away(c, BACK_OFF_REFUSED);
+		refused(c, m.refuse.reason);
 	} else {
 		log_warn("the control process's answer to hello is not one to ours");
 		go_away(c, BACK_OFF_REFUSED);

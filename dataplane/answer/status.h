@@ -21,7 +21,9 @@
 #include <stdint.h>
 
 #define STATUS_MAGIC  UINT64_C(0x504f4c4c55585354) /* "POLLUXST" */
+#ifndef STATUS_LAYOUT     /* a test may build with another */
 #define STATUS_LAYOUT 3   /* raised with every change of what is below */
+#endif
 #define STATUS_SLOTS 64   /* reading threads, of both processes together */
 #define STATUS_OFFLINE UINT64_MAX /* epoch of a reader that holds no reference */
 

@@ -73,8 +73,11 @@ int attach_check(const struct attach_message *m, size_t len, unsigned fd_cnt)
 	bool valid = false;
 	unsigned fds = 0;
 
-	if (len < BODY || m->magic != ATTACH_MAGIC || m->version != ATTACH_VERSION ||
-	    len != message_len(m->type))
+	if (len < BODY || m->magic != ATTACH_MAGIC)
+		return -EPROTO;
+	if (m->version != ATTACH_VERSION)
+		return -EPROTONOSUPPORT;
+	if (len != message_len(m->type))
 		return -EPROTO;
 
 	switch (m->type) {
@@ -168,12 +171,10 @@ int attach_receive(int sock, struct attach_message *m, int fds[ATTACH_FDS], unsi
 		return errno == ECONNRESET ? -EPIPE : -errno;
 
 	cnt = take_fds(&msg, fds);
-	if (len == 0)
-		rc = -EPIPE;
-	else if (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+	rc = len == 0 ? -EPIPE : attach_check(m, (size_t)len, cnt);
+	/* Of another version it may be longer than ours. */
+	if (rc == 0 && (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
 		rc = -EPROTO;
-	else
-		rc = attach_check(m, (size_t)len, cnt);
 
 	if (rc != 0) {
 		while (cnt > 0)

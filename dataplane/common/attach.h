@@ -25,7 +25,9 @@
 #include "dataplane/answer/status.h"
 
 #define ATTACH_MAGIC   0x50585441u /* "PXTA" */
-#define ATTACH_VERSION 1
+#ifndef ATTACH_VERSION    /* a test may build with another */
+#define ATTACH_VERSION 1  /* raised with every change of the messages; their first 8 octets never change */
+#endif
 #define ATTACH_PORTS   16
 #define ATTACH_FDS     (ATTACH_PORTS * 4)
 
@@ -79,12 +81,13 @@ int attach_send(int sock, const struct attach_message *m, const int *fds, unsign
 
 /* attach_receive - take one message.  On success *m is complete and valid for its
  * type, fds[0..*fd_cnt) belong to the caller (close-on-exec set) and are as many as
- * the type needs.  0; -EAGAIN; -EPIPE when the peer closed; -EPROTO for anything
- * else than a valid message (its descriptors are closed). */
+ * the type needs.  0; -EAGAIN; -EPIPE when the peer closed; -EPROTONOSUPPORT for a message of
+ * another version, which m->version tells; -EPROTO for anything else than a valid message
+ * (descriptors are closed). */
 int attach_receive(int sock, struct attach_message *m, int fds[ATTACH_FDS], unsigned *fd_cnt);
 
 /* attach_check - is m, received as len octets with fd_cnt descriptors, valid?
- * The core of attach_receive, for tests and fuzzing.  0 or -EPROTO. */
+ * The core of attach_receive, for tests and fuzzing.  0, -EPROTONOSUPPORT or -EPROTO. */
 int attach_check(const struct attach_message *m, size_t len, unsigned fd_cnt);
 
 #endif

@@ -15,7 +15,8 @@ the test fails or is told to end.  Names carry the test's process id, so that la
 not meet.  The programs under test come from the environment:
 
         POLLUX_CONTROL  POLLUX_DATAPLANE  POLLUXCTL
-        POLLUX_CONTROL_HOOKS (can be told to die)  POLLUX_CONTROL_LAYOUT (of another layout)
+        POLLUX_CONTROL_HOOKS (can be told to die)
+        POLLUX_CONTROL_LAYOUT, _STATUS, _PROTOCOL (that differ from the dataplane)
 
 Namespaces are entered with nsenter (ip netns exec would mount another /sys).  No
 offload needs to be turned off: the workers do not verify the checksums that a

@@ -186,7 +186,6 @@ Test(attach, each_rule_is_kept)
 	} while (0)
 
 	REFUSED(ATTACH_HELLO, m.magic++);
-	REFUSED(ATTACH_HELLO, m.version++);
 	REFUSED(ATTACH_HELLO, m.type = 0);
 	REFUSED(ATTACH_HELLO, m.hello.pid = 0);
 	REFUSED(ATTACH_HELLO, m.hello.pid = UINT32_MAX);
@@ -208,6 +207,30 @@ Test(attach, each_rule_is_kept)
 	REFUSED(ATTACH_SERVING, m.serving.port[1].queues = STATUS_SLOTS + 1);
 	REFUSED(ATTACH_SERVING, m.serving.port[1].name[0] = 0);
 	REFUSED(ATTACH_SERVING, memset(m.serving.port[1].name, 'x', 16));
+}
+
+/* Of another version nothing is known but that: it may have any length and type. */
+Test(attach, another_version_is_told)
+{
+	struct attach_message m;
+	char big[2 * sizeof(m)] = {0};
+	int s[2], fds[ATTACH_FDS];
+	unsigned before, cnt;
+
+	pair(s);
+	before = open_fds();
+	valid(&m, ATTACH_HELLO);
+	m.version++;
+	m.type = 99;
+	memcpy(big, &m, sizeof(m));
+	for (size_t len = BODY; len <= sizeof(big); len++) {
+		send_raw(s[0], big, len, len % 3);
+		cr_assert_eq(attach_receive(s[1], &m, fds, &cnt), -EPROTONOSUPPORT, "%zu octets", len);
+		cr_assert_eq(m.version, ATTACH_VERSION + 1);
+	}
+	m.magic++;
+	cr_assert_eq(attach_check(&m, len_of(ATTACH_HELLO), 0), -EPROTO);
+	cr_assert_eq(open_fds(), before);
 }
 
 Test(attach, serving_without_ports_is_valid)

@@ -269,6 +269,24 @@ Test(attach_client, goes_on_after_a_refusal, .init = setup, .fini = teardown)
 	db_destroy(db);
 }
 
+/* The answer of one that speaks another version of the protocol. */
+Test(attach_client, says_which_versions_differ, .init = setup, .fini = teardown)
+{
+	struct attach_message m = { .magic = ATTACH_MAGIC, .version = ATTACH_VERSION + 6, .type = 77 };
+	int s;
+
+	control_listen();
+	s = control_accept();
+	cr_assert_eq(send(s, &m, 100, 0), 100);
+	step();
+	cr_assert_eq(client.state, ATTACH_AWAY);
+	cr_assert_gt(attach_client_timeout(&client), 1000, "tried again slowly");
+	cr_assert_not_null(strstr(client.refused, "differ: 7 of pollux-control, 1 of pollux-dataplane"), "%s",
+			   client.refused);
+	close(s);
+	control_close();
+}
+
 /* A control process that goes before it hears that we serve has not made us ready; the
  * next one does. */
 Test(attach_client, is_ready_at_the_second_attempt, .init = setup, .fini = teardown)
