@@ -597,7 +597,8 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e, bool
 
 	uv_mutex_lock(&z->mutex);
 	if (error) {
-		snprintf(e->error, sizeof(e->error), "%s", j->text);
+		if (what != REMEMBER_ADD) /* then it was not the zone's file */
+			snprintf(e->error, sizeof(e->error), "%s", j->text);
 		if (e->state != ZONE_LOADED)
 			e->state = ZONE_BAD;
 	} else {
@@ -647,16 +648,17 @@ static int load_settings(struct zones *z)
 /* May the zone's file be read again?  Else 1 (nothing to be done) or -EBUSY. */
 static int may_reload(struct zones *z, struct job *j, struct zone_entry *e)
 {
+	bool alone = j->kind == JOB_RELOAD || j->kind == JOB_ADD;
 	char domain[NAME_TEXT_MAX];
 
 	if (j->force || e->changes == 0)
 		return 0;
-	if (j->kind != JOB_RELOAD && zonefile_same(e->file, &e->id))
+	if (!alone && zonefile_same(e->file, &e->id))
 		return 1;
 	snprintf(j->text, ZONES_TEXT, "%.256s: %llu changes of RRsets were made since its file was "
-		 "read; a forced reload drops them", name_to_text(domain, e->domain.wire),
+		 "read; with --force they are dropped", name_to_text(domain, e->domain.wire),
 		 (unsigned long long)e->changes);
-	if (j->kind != JOB_RELOAD) {
+	if (!alone) {
 		log_warn("zone %s", j->text);
 		uv_mutex_lock(&z->mutex);
 		snprintf(e->error, sizeof(e->error), "%s", j->text);
@@ -730,11 +732,16 @@ static int take_settings(struct zones *z, const struct config *c)
 	return 0;
 }
 
+static void take_check(const struct zones *z, struct zone_entry *e, const struct config_zone *zone)
+{
+	e->dnssec_refuse = zone->dnssec_check == DNSSEC_AS_SERVER ? z->dnssec_refuse :
+			   zone->dnssec_check == DNSSEC_REFUSE;
+}
+
 static void take_zone(const struct zones *z, struct zone_entry *e, const struct config_zone *zone)
 {
 	e->configured = true;
-	e->dnssec_refuse = zone->dnssec_check == DNSSEC_AS_SERVER ? z->dnssec_refuse :
-			   zone->dnssec_check == DNSSEC_REFUSE;
+	take_check(z, e, zone);
 }
 
 static int config_zone_cmp(const void *a, const void *b)
@@ -782,8 +789,11 @@ static int keep_configured(struct zones *z, struct job *j, const struct config_z
 			explain(z, -ENOMEM, j->text);
 			return -ENOMEM;
 		}
-	} else if (strcmp(e->file, zone->file) != 0 && !e->configured) {
-		log_info("zone %s keeps the file with which it was added at run time", domain);
+	} else if (!e->configured) {
+		if (strcmp(e->file, zone->file) != 0)
+			log_info("zone %s keeps the file with which it was added at run time", domain);
+		take_check(z, e, zone);
+		return 0;
 	} else if (strcmp(e->file, zone->file) != 0) {
 		file = strdup(zone->file);
 		if (!file) {
@@ -840,15 +850,39 @@ static int configure(struct zones *z, struct job *j)
 
 /* ---- single zones ---- */
 
+static void swap_files(struct zones *z, struct zone_entry *e, struct job *j)
+{
+	char *file = e->file;
+
+	uv_mutex_lock(&z->mutex);
+	e->file = j->file;
+	uv_mutex_unlock(&z->mutex);
+	j->file = file;
+}
+
+/* A zone that is there: a reload, maybe from another file, which stays its file then as that of a zone
+ * that was added. */
+static int add_again(struct zones *z, struct job *j, struct zone_entry *e)
+{
+	bool same = strcmp(e->file, j->file) == 0;
+	int error;
+
+	swap_files(z, e, j);
+	error = load_again(z, j, e, same ? REMEMBER_RELOAD : REMEMBER_ADD);
+	if (error)
+		swap_files(z, e, j);
+	else if (!same)
+		e->configured = false;
+	return error;
+}
+
 static int add_zone(struct zones *z, struct job *j)
 {
-	if (registry_find(z, &j->domain)) {
-		snprintf(j->text, ZONES_TEXT, "the zone is there already");
-		return -EEXIST;
-	}
+	struct zone_entry *e = registry_find(z, &j->domain);
 
-	struct zone_entry *e = entry_new(&j->domain, j->file);
-
+	if (e)
+		return add_again(z, j, e);
+	e = entry_new(&j->domain, j->file);
 	if (!e) {
 		explain(z, -ENOMEM, j->text);
 		return -ENOMEM;
@@ -1441,6 +1475,7 @@ static int take_added(struct restoring *r, const struct name *apex, const char *
 		e->dnssec_refuse = r->z->dnssec_refuse;
 		return 0;
 	}
+	e->configured = false; /* as if it were not named there */
 	if (strcmp(e->file, file) == 0)
 		return 0;
 	log_info("zone %s has the file with which it was added at run time, %s",

@@ -45,7 +45,7 @@ struct zone_entry {
 	struct zonefile_id id;  /* of the file as it was read */
 	uint64_t changes;       /* RRsets changed since then */
 	bool base_due;          /* the writer's: the store wants its contents; */
-	bool configured;        /* the configuration names it */
+	bool configured;        /* the configuration names it, and it was not added at run time */
 };
 
 struct zones;
@@ -55,7 +55,7 @@ struct zones;
 
 /* How a job went.  All of it is the manager's and there only during the call. */
 struct zones_result {
-	int error;          /* 0; -EEXIST, -ENOENT (no such zone), -EINVAL (bad zone or change), -ENOSPC
+	int error;          /* 0; -ENOENT (no such zone), -EINVAL (bad zone or change), -ENOSPC
 	                     * (arena full), -EIO (a file cannot be read), -ENOMEM,
 	                     * -ECANCELED (the manager stops), -EBUSY (a reload would drop
 	                     * changes), -EROFS (it cannot be made durable) */
@@ -81,8 +81,9 @@ int zones_open(struct zones **out, uv_loop_t *loop, struct db *db, const struct 
 /* zones_load_all - publish the settings and load every zone of the configuration. */
 int zones_load_all(struct zones *z, zones_done done, void *arg);
 
-/* zones_add - a new zone from an absolute path, with what was changed in it at run time when
- * it was there before and went with its configuration; zones_remove - and away with it;
+/* zones_add - a zone from an absolute path: a new one, with what was changed in it at run time when
+ * it was there before and went with its configuration, or a reload of one that is there, whose file
+ * this is from then on; zones_remove - and away with it;
  * zones_reload - read the zone's file again, of all zones when domain is NULL (then
  * error is that of the last one that failed, and the others are reloaded).  A zone with
  * changes made at run time is left as it is, unless they may be dropped (force); of all

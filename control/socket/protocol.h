@@ -87,8 +87,9 @@
  * reply says so, and is there again after a restart.  Reading the file of a zone with
  * changes again would drop them: zone-reload refuses that unless force is true, and then
  * says how many changes it has "dropped".  zone-reload of all zones passes over zones
- * with changes whose files are as they were.  zone-add brings back what was changed in a zone that
- * went with the configuration that named it; with force it drops that, too.
+ * with changes whose files are as they were.  zone-add of a zone that is there is a zone-reload from
+ * that file, which is its file from then on, whatever the configuration says.  Else it brings back what
+ * was changed in a zone that went with the configuration that named it; with force it drops that, too.
  *
  * The result of status (times in what their names say, sizes in octets):
  *
@@ -127,7 +128,6 @@
  *                       no absolute path; an id that is none
  *      no-such-zone     the zone is not configured (or, for zone-read, not loaded)
  *      no-such-name     the zone does not have that name
- *      zone-exists      zone-add of a zone that is there
  *      cannot-read      the zone's file, or one that it includes, cannot be read
  *      bad-zone         the zone's file was read and is refused
  *      transaction-open txn-begin while one is open (which stays so)
@@ -135,7 +135,7 @@
  *      bad-change       a fault in a transaction; "details" tells where.  It is aborted
  *      too-much         open transactions take more than PROTOCOL_STAGED_MAX octets of
  *                       memory together; this one is aborted
- *      changed          zone-reload would drop changes made at run time
+ *      changed          zone-reload or zone-add would drop changes made at run time
  *      cannot-store     the change cannot be made durable; nothing changed
  *      bad-configuration  the configuration has faults, which "details" tells; nothing changed
  *      table-full       no room for the change; nothing changed
@@ -171,7 +171,6 @@
 #define PROTOCOL_BAD_ARGUMENT    "bad-argument"
 #define PROTOCOL_NO_SUCH_ZONE    "no-such-zone"
 #define PROTOCOL_NO_SUCH_NAME    "no-such-name"
-#define PROTOCOL_ZONE_EXISTS     "zone-exists"
 #define PROTOCOL_CANNOT_READ     "cannot-read"
 #define PROTOCOL_BAD_ZONE        "bad-zone"
 #define PROTOCOL_CHANGED         "changed"

@@ -317,7 +317,6 @@ static void zone_show(struct client *c)
 static const char *result_code(int error)
 {
 	switch (-error) {
-	case EEXIST: return PROTOCOL_ZONE_EXISTS;
 	case ENOENT: return PROTOCOL_NO_SUCH_ZONE;
 	case EINVAL: return PROTOCOL_BAD_ZONE;
 	case EIO: return PROTOCOL_CANNOT_READ;

@@ -150,7 +150,7 @@ def garbage_to_the_control_socket():
                            (b'{"command": "zone-show", "zone": 7}', 'bad-argument'),
                            (b'{"command": "zone-show", "zone": "a..b"}', 'bad-argument'),
                            (b'{"command": "zone-show", "zone": "example.net"}', 'no-such-zone'),
-                           (b'{"command": "zone-add", "zone": "example.com", "file": "/etc/passwd"}', 'zone-exists'),
+                           (b'{"command": "zone-add", "zone": "example.com", "file": "/etc/passwd"}', 'bad-zone'),
                            (b'{"command": "zone-add", "zone": "example.net", "file": "/does/not/exist"}', 'cannot-read'),
                            (b'{"command": "zone-add", "zone": "example.net", "file": "relative"}', 'bad-argument'),
                            (b'{"command": "zone-add", "zone": "example.net", "file": "/dev/zero"}', None),

@@ -245,6 +245,22 @@ static struct zone_entry entry(const char *domain)
 	return e;
 }
 
+static void start_again(size_t zone_cnt)
+{
+	stop();
+	db_destroy(db);
+	config.zone_cnt = zone_cnt;
+	start();
+	load_all();
+}
+
+static void expect_changed(const char *domain, uint64_t changes, uint64_t records, int64_t wanted)
+{
+	cr_assert_eq(entry(domain).changes, changes);
+	cr_assert_eq(entry(domain).records, records);
+	cr_assert_eq(serial(domain), wanted);
+}
+
 static int append_name(void *arg, const struct zone_entry *e)
 {
 	char text[NAME_TEXT_MAX];
@@ -286,13 +302,40 @@ Test(zones, add_and_remove)
 	load_all();
 	cr_assert_eq(add("new.test", other), 0, "%s", said);
 	cr_assert_eq(serial("new.test"), 7);
-	cr_assert_eq(add("new.test", other), -EEXIST);
-	cr_assert_eq(add("bad.test", other), -EEXIST, "configured, though not loaded");
 	cr_assert_eq(drop("new.test"), 0);
 	cr_assert_eq(serial("new.test"), -1);
 	cr_assert_eq(drop("new.test"), -ENOENT);
 	cr_assert_eq(drop("bad.test"), 0, "never loaded");
 	cr_assert_eq(add("bad.test", other), 0);
+}
+
+/* That is a reload, from the same file or another, which is the zone's file from then on. */
+Test(zones, a_zone_that_is_there_is_added)
+{
+	load_all();
+	cr_assert_eq(add("bad.test", other), 0, "one that was not loaded: %s", said);
+	expect_changed("bad.test", 0, 3, 7);
+	write_file(good, ZONE("2"));
+	cr_assert_eq(add("good.test", good), 0, "%s", said);
+	cr_assert_eq(serial("good.test"), 2);
+	cr_assert_eq(add("good.test", bad), -EINVAL);
+	cr_assert_eq(serial("good.test"), 2, "what stood");
+	cr_assert_str_eq(entry("good.test").file, good);
+	cr_assert_str_eq(entry("good.test").error, "");
+	cr_assert_eq(apply("zone good.test\nset new 60 A 192.0.2.1\n"), 0, "%s", said);
+	cr_assert_eq(add("good.test", other), -EBUSY);
+	cr_assert_str_eq(entry("good.test").file, good);
+	expect_changed("good.test", 2, 4, 3);
+	cr_assert_eq(add_as("good.test", other, true), 0, "%s", said);
+	cr_assert_eq(dropped, 2);
+	for (unsigned i = 0; i < 3; i++) { /* and it stays that, configured or not */
+		expect_changed("good.test", 0, 3, 7);
+		cr_assert_str_eq(entry("good.test").file, other);
+		if (i == 1)
+			start_again(3);
+		configure(i == 0 ? 3 : 0);
+	}
+	expect_changed("good.test", 0, 3, 7);
 }
 
 Test(zones, a_bad_file_is_not_added)
@@ -394,22 +437,6 @@ Test(zones, a_zone_comes_back_with_its_changes_in_one_step)
 	cr_assert_eq(entry("bad.test").records, 3);
 	cr_assert_eq(entry("bad.test").changes, 3);
 	cr_assert_eq(version() - before, 3, "the settings, good.test, and this one");
-}
-
-static void start_again(size_t zone_cnt)
-{
-	stop();
-	db_destroy(db);
-	config.zone_cnt = zone_cnt;
-	start();
-	load_all();
-}
-
-static void expect_changed(const char *domain, uint64_t changes, uint64_t records, int64_t wanted)
-{
-	cr_assert_eq(entry(domain).changes, changes);
-	cr_assert_eq(entry(domain).records, records);
-	cr_assert_eq(serial(domain), wanted);
 }
 
 /* What was changed in a zone that is no longer configured is kept, as the log says. */
