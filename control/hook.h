@@ -2,8 +2,9 @@
 /* hook.h - places at which a test ends the process.
  *
  * Only in programs built with POLLUX_HOOKS (tests/e2e's own): the environment variable
- * POLLUX_HOOK=NAME:N ends the process by SIGKILL when the place NAME is reached for the
- * Nth time. */
+ * POLLUX_HOOK=NAME:N[,NAME:N...] ends the process by SIGKILL when the place NAME is reached for the
+ * Nth time, or when that has happened to each of a list in its order.  Places are hook_reached's and those
+ * of the writer in the answer library (dataplane/answer/replay.h). */
 #ifndef POLLUX_HOOK_H
 #define POLLUX_HOOK_H
 
@@ -12,17 +13,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/answer/replay.h"
+
 /* hook_reached - one thread at a time. */
 static inline void hook_reached(const char *name)
 {
-	const char *at = getenv("POLLUX_HOOK");
-	size_t len = strlen(name);
+	static const char *next; /* of the list */
 	static unsigned reached;
+	size_t len = strlen(name);
+	char *end;
 
-	if (at && strncmp(at, name, len) == 0 && at[len] == ':' &&
-	    ++reached == strtoul(at + len + 1, NULL, 10))
+	if (!next)
+		next = getenv("POLLUX_HOOK");
+	if (!next || strncmp(next, name, len) != 0 || next[len] != ':' ||
+	    ++reached != strtoul(next + len + 1, &end, 10))
+		return;
+	if (*end == '\0')
 		raise(SIGKILL);
+	next = end + 1;
+	reached = 0;
 }
+
+/* Readers have points, too, in any thread. */
+static inline void hook_point(const char *point)
+{
+	if (strncmp(point, "read:", 5) != 0)
+		hook_reached(point);
+}
+
+void (*replay_hook)(const char *point) = hook_point;
 #else
 static inline void hook_reached(const char *name)
 {

@@ -3,8 +3,8 @@
  * what another thread could do there: interleavings are then played on purpose, the same
  * each time.
  *
- * Only in the copy of the library that tests/unit/test_replay.c is built with
- * (POLLUX_REPLAY); elsewhere the points are nothing.
+ * Only in the copy of the library that tests/unit/test_replay.c and pollux-control-hooks are
+ * built with (POLLUX_REPLAY); elsewhere the points are nothing.
  */
 #ifndef POLLUX_REPLAY_H
 #define POLLUX_REPLAY_H
