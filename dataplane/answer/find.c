@@ -10,7 +10,10 @@ static const struct node *probe(const struct reader *r, const struct name *name,
 	uint64_t hash = name_hash(arena_map_head(&r->map)->secret, wire, len);
 
 	replay_point("read: probe");
-	return table_find(base, table_current(base), hash, wire, len);
+	const struct table *t = table_current(base);
+
+	replay_point("read: bucket");
+	return table_find(base, t, hash, wire, len);
 }
 
 /* Of a chain, the node whose zone's apex is deepest, up to max_apex labels. */

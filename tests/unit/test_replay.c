@@ -12,10 +12,11 @@
 #include "dataplane/answer/find.h"
 #include "dataplane/answer/replay.h"
 #include "dataplane/answer/rrtype.h"
+#include "dataplane/answer/table.h"
 
 void (*replay_hook)(const char *point);
 
-#define MANY 2500 /* names: more than the smallest table takes without growing */
+#define MANY 4200 /* names: so many that a table that was made for them is too large for all other states */
 
 /* A state: for each of two zones its names, below its apex; NULL: not loaded. */
 static const char *const zones[2] = { "z.", "a.z." };
@@ -32,6 +33,7 @@ static const struct state {
 	{ .loaded = { true }, .names = { { "a", "d.c.a" } }, .many = true },
 };
 #define STATES (sizeof(states) / sizeof(states[0]))
+#define LARGE (STATES - 1) /* the state of many names */
 
 static const char *const asked[] = {
 	"z.", "a.z.", "b.a.z.", "c.d.a.z.", "d.a.z.", "x.y.w.z.", "q.x.y.w.z.", "y.w.z.", "w.z.",
@@ -97,6 +99,27 @@ static void enter(size_t s)
 		;
 }
 
+/* Bring the database to the state `from`, its table of the size for that, or still of that for many names
+ * (then the next commit makes it smaller). */
+static void enter_from(bool large)
+{
+	enter(large ? LARGE : from);
+	enter(from);
+}
+
+/* Times that a played commit has made the table larger and smaller. */
+static unsigned long grown, shrunk;
+
+static void enter_to(void)
+{
+	uint64_t before = table_current(early.map.base)->mask, after;
+
+	enter(to);
+	after = table_current(early.map.base)->mask;
+	grown += after > before;
+	shrunk += after < before;
+}
+
 static struct result look(struct reader *r, size_t i)
 {
 	struct found f;
@@ -155,7 +178,34 @@ static void write_at_point(const char *point)
 	if (strncmp(point, "read:", 5) || points_left-- > 0)
 		return;
 	replay_hook = NULL;
-	enter(to);
+	enter_to();
+}
+
+/* At each point of the search for one name. */
+static unsigned long play_search(size_t i, bool large)
+{
+	unsigned long played = 0;
+	bool reached = true;
+
+	for (unsigned point = 0; reached; point++) {
+		enter_from(large);
+		reader_online(&early);
+		reader_begin(&early);
+		points_left = point;
+		replay_hook = write_at_point;
+		expect(&early, i, from, "while a search is under way");
+		reached = replay_hook == NULL;
+		replay_hook = NULL;
+		played += reached;
+		/* Still the old version, then the new. */
+		expect(&early, i, from, "later in the burst");
+		reader_end(&early);
+		reader_begin(&early);
+		expect(&early, i, reached ? to : from, "in the next burst");
+		reader_end(&early);
+		reader_offline(&early);
+	}
+	return played;
 }
 
 Test(replay, writer_at_each_point_of_a_search, .init = set_up, .timeout = 240)
@@ -165,30 +215,14 @@ Test(replay, writer_at_each_point_of_a_search, .init = set_up, .timeout = 240)
 	for (from = 0; from < STATES; from++) {
 		for (to = 0; to < STATES; to++) {
 			for (size_t i = 0; i < ASKED; i++) {
-				bool reached = true;
-
-				for (unsigned point = 0; reached; point++) {
-					enter(from);
-					reader_online(&early);
-					reader_begin(&early);
-					points_left = point;
-					replay_hook = write_at_point;
-					expect(&early, i, from, "while a search is under way");
-					reached = replay_hook == NULL;
-					replay_hook = NULL;
-					played += reached;
-					/* Still the old version, then the new. */
-					expect(&early, i, from, "later in the burst");
-					reader_end(&early);
-					reader_begin(&early);
-					expect(&early, i, reached ? to : from, "in the next burst");
-					reader_end(&early);
-					reader_offline(&early);
-				}
+				played += play_search(i, false);
+				if (from < 2 && to < 2)
+					played += play_search(i, true);
 			}
 		}
 	}
 	cr_assert(played > 1000, "%lu interleavings", played);
+	cr_assert(grown > 100 && shrunk > 100, "%lu with a larger, %lu with a smaller table", grown, shrunk);
 }
 
 /* ---- readers search while a writer is at each point of its commit ---- */
@@ -218,9 +252,12 @@ Test(replay, readers_at_each_point_of_a_commit, .init = set_up, .timeout = 240)
 {
 	for (from = 0; from < STATES; from++) {
 		for (to = 0; to < STATES; to++) {
-			/* With and without a reader that holds the old version throughout. */
-			for (int held = 0; held < 2; held++) {
-				enter(from);
+			/* With and without a reader that holds the old version throughout, and a
+			 * table that is too large. */
+			for (int how = 0; how < 4; how++) {
+				bool held = how % 2;
+
+				enter_from(how >= 2);
 				reader_begin(&late);
 				version_before = late.version;
 				if (held) {
@@ -228,7 +265,7 @@ Test(replay, readers_at_each_point_of_a_commit, .init = set_up, .timeout = 240)
 					reader_begin(&early);
 				}
 				replay_hook = read_at_point;
-				enter(to);
+				enter_to();
 				replay_hook = NULL;
 				reader_offline(&early);
 				replay_hook = read_at_point;
@@ -239,4 +276,5 @@ Test(replay, readers_at_each_point_of_a_commit, .init = set_up, .timeout = 240)
 		}
 	}
 	cr_assert(searches > 100000, "%lu searches", searches);
+	cr_assert(grown > 10 && shrunk > 10, "%lu with a larger, %lu with a smaller table", grown, shrunk);
 }
