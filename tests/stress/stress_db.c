@@ -5,7 +5,8 @@
  *
  * Version N of the zones one. and two. says N everywhere: in the SOA's serial and in every
  * address.  Name i of zone one. exists in version N unless (i + N) % 3 == 0, and a CNAME leads
- * from one. to two., which change in one commit.  Zone three. comes and goes.  A reader
+ * from one. to two., which change in one commit.  Zone three. comes and goes.  Now and then so does
+ * zone many., with so many names that the table grows and shrinks.  A reader
  * that begins a burst must get the same N from every answer of it, positive, negative
  * or through the chain, and never an N older than one it has seen before.  Among the threads is
  * one that pins a zone and reads it later, while it sleeps in between: what it reads is of one N, too.
@@ -27,10 +28,13 @@
 #include "dataplane/answer/answer.h"
 #include "dataplane/answer/db.h"
 #include "dataplane/answer/rrtype.h"
+#include "dataplane/answer/table.h"
 #include "dataplane/answer/wire.h"
 
 #define READERS 3
 #define NAMES 120
+#define MANY 7000       /* names of zone many.: a table for two thirds is too large without them */
+#define MANY_TURN 60    /* commits from one of its arrivals to the next */
 #define BURST 16
 
 static _Atomic bool stop;
@@ -89,10 +93,25 @@ static void put(struct txn *t, const char *zone, uint32_t version, unsigned name
 	records_free(&rs);
 }
 
+/* What many. does in version n. */
+static void put_many(struct txn *t, uint32_t n)
+{
+	struct name many;
+	int err = 0;
+
+	name_from_text(&many, "many.");
+	if (n % MANY_TURN == MANY_TURN / 4)
+		put(t, "many.", n, MANY);
+	else if (n % MANY_TURN == MANY_TURN / 2)
+		err = txn_zone_drop(t, &many);
+	if (err && err != -ENOENT) /* its arrival may have been aborted */
+		fail("txn_zone_drop", n, 1);
+}
+
 static void write_until(struct db *db, double end)
 {
 	struct name three;
-	uint64_t version, commits = 0;
+	uint64_t version, commits = 0, mask = 0, grown = 0, shrunk = 0;
 	struct arena_usage early = { 0 }, late;
 	uint64_t retired;
 
@@ -106,6 +125,7 @@ static void write_until(struct db *db, double end)
 			put(t, "three.", n, NAMES);
 		else if (n % 4 == 3 && txn_zone_drop(t, &three))
 			fail("txn_zone_drop", n, 0);
+		put_many(t, n);
 		if (n % 7 == 0) {
 			txn_abort(t);
 			if (n % 4 == 1 || n % 4 == 3) { /* keep three.'s rhythm */
@@ -121,6 +141,9 @@ static void write_until(struct db *db, double end)
 			fail("txn_commit", n, 0);
 		}
 		commits++;
+		grown += mask && table_current(db_map(db).base)->mask > mask;
+		shrunk += table_current(db_map(db).base)->mask < mask;
+		mask = table_current(db_map(db).base)->mask;
 		db_reclaim(db);
 		if (commits == 200)
 			db_usage(db, &early, &retired);
@@ -129,6 +152,10 @@ static void write_until(struct db *db, double end)
 	printf("%llu commits, arena %llu KiB used after 200, %llu KiB at the end, peak %llu KiB\n",
 	       (unsigned long long)commits, (unsigned long long)early.used >> 10,
 	       (unsigned long long)late.used >> 10, (unsigned long long)late.peak >> 10);
+	printf("the table grew %llu times and shrank %llu times\n", (unsigned long long)grown,
+	       (unsigned long long)shrunk);
+	if (commits > 3 * MANY_TURN && (!grown || !shrunk))
+		fail("the table has kept its size", grown, shrunk);
 }
 
 /* ---- readers ---- */
