@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* stress_db.c - one writer changes zones as fast as it can while readers ask.
  *
- *     stress_db threads|processes SECONDS
+ *     stress_db threads|processes [SECONDS]   (5; 60 when POLLUX_LONG is 1)
  *
  * Version N of the zones one. and two. says N everywhere: in the SOA's serial and in every
  * address.  Name i of zone one. exists in version N unless (i + N) % 3 == 0, and a CNAME leads
@@ -398,7 +398,8 @@ static void run_processes(struct db *db, double seconds)
 
 int main(int argc, char **argv)
 {
-	double seconds = argc > 2 ? atof(argv[2]) : 5;
+	const char *env = getenv("POLLUX_LONG");
+	double seconds = argc > 2 ? atof(argv[2]) : env && !strcmp(env, "1") ? 60 : 5;
 	struct db *db;
 
 	if (argc < 2 || db_create(&db, UINT64_C(64) << 20, ARENA_HUGE_NO))
