@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration read again while both processes answer, by polluxctl and by SIGHUP."""
+import mmap
 import os
+import re
 import signal
 import socket
 import struct
@@ -201,5 +203,60 @@ def stalled_readers_are_named():
     equal(L.ask_control('status')['table']['stalled'], [], 'stalled readers')
 
 
+HEADER, HELLO, REFUSE = '=IHH', 1, 3  # struct attach_message
+
+
+def attach(table, status):
+    """A connection on which hello was said, the reply to it, and descriptors."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(L.path('run', 'attach.sock'))
+    s.send(struct.pack(HEADER + 'IIII', 0x50585441, 1, HELLO, table, status, os.getpid(), 1))
+    data, fds, _, _ = socket.recv_fds(s, 4096, 2)
+    return s, data, fds
+
+
+def hold_and_close():
+    """What a dataplane does that reads the oldest version of all, and closes its connection."""
+    _, data, _ = attach(0, 0)
+    equal(struct.unpack_from(HEADER, data)[2], REFUSE, 'the reply to a hello of no layout')
+    s, data, fds = attach(*map(int, re.search(rb'table (\d+) and status (\d+) of pollux-control', data).groups()))
+    slot, = struct.unpack_from('=I', data, 20)
+    status = mmap.mmap(fds[1], 0)
+    at = 64 + slot * struct.unpack_from('=I', status, 12)[0]
+    status[at + 80:at + 85] = b'lost\0'  # struct status_slot: its name,
+    status[at:at + 8] = bytes(8)         # and its epoch
+    s.close()
+
+
+def readers_without_a_connection_are_waited_for():
+    """As long as their process lives."""
+    wait, tell = os.pipe()
+    peer = os.fork()
+    if peer == 0:
+        try:
+            lab._child()
+            hold_and_close()
+            os.write(tell, b'!')
+            signal.pause()
+        finally:
+            os._exit(1)
+    os.close(tell)
+    try:
+        equal(os.read(wait, 1), b'!', 'the peer')
+        for i in range(2):
+            L.polluxctl('zone', 'set', 'example.com', 'x 60 TXT z%d' % i)
+            table = lab.wait_until(lambda: [s for s in [L.ask_control('status')['table']] if s['stalled']], 5,
+                                   'the stalled reader')[0]
+            equal([(r['name'], r['pid']) for r in table['stalled']], [('lost', peer)], 'who it is')
+            check(table['retired'] > 0, '%s', table)
+            time.sleep(0.3)
+    finally:
+        os.close(wait)
+        os.kill(peer, signal.SIGKILL)
+        os.waitpid(peer, 0)
+    lab.wait_until(lambda: L.ask_control('status')['table']['retired'] == 0, 5, 'memory that is given back')
+    equal(L.ask_control('status')['table']['stalled'], [], 'stalled readers')
+
+
 lab.main(L, settings, payload_of_queries, limits, zones_come_and_go, faults_change_nothing, what_needs_a_restart_is_named,
-         stalled_readers_are_named)
+         stalled_readers_are_named, readers_without_a_connection_are_waited_for)
