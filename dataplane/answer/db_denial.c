@@ -14,7 +14,7 @@
 
 static const struct rrset *proof_of(const struct node *n, bool nsec3)
 {
-	if (n->flags & NODE_BELOW || (nsec3 && !(n->flags & NODE_PROOF)))
+	if (nsec3 ? !(n->flags & NODE_PROOF) : n->flags & NODE_BELOW)
 		return NULL;
 	return node_rrset(n, nsec3 ? TYPE_NSEC3 : TYPE_NSEC);
 }

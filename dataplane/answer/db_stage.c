@@ -158,11 +158,11 @@ void classify(struct node_source *src, bool apex, const struct node_class *paren
 			src->flags |= NODE_CNAME;
 		if (denies_wildcard(src))
 			src->flags |= NODE_DENIES_WILDCARD;
-		/* NSEC3 records stand right below the apex (RFC 5155 section 3). */
-		if (parent && (parent->flags & NODE_APEX) &&
-		    has_type(src->rr, src->rr_cnt, TYPE_NSEC3))
-			src->flags |= NODE_PROOF | (only_proof(src->rr, src->rr_cnt) ? NODE_HIDDEN : 0);
 	}
+	/* NSEC3 records stand right below the apex (RFC 5155 section 3), whether it has a DNAME
+	 * or not: they are proofs, and no data that one could hide. */
+	if (parent && (parent->flags & NODE_APEX) && has_type(src->rr, src->rr_cnt, TYPE_NSEC3))
+		src->flags |= NODE_PROOF | (only_proof(src->rr, src->rr_cnt) ? NODE_HIDDEN : 0);
 }
 
 /* List all names of the zone in canonical order, empty non-terminals included

@@ -77,6 +77,13 @@ def nsd_knows_hashed_owners(q, ours, theirs, world):
     return q.tag == 'hashed' and ours.rcode == theirs.rcode == wire.NXDOMAIN and only(theirs.authority, PROOFS | {wire.SOA})
 
 
+# For the same reason a DNAME at the apex holds for names below such an owner, too, as in Knot and BIND.
+@accept('nsd', ANSWERED)
+def nsd_hides_hashed_owners_from_a_dname(q, ours, theirs, world):
+    return q.tag == 'hashed' and any(rr[1] == wire.DNAME for rr in ours.answer) and not theirs.answer and \
+        theirs.rcode == wire.NXDOMAIN
+
+
 # NSD proves more than it must: that nothing is closer to a wildcard than itself, where it was
 # asked for by its own name.
 @accept('nsd', 'authority', 'tc')

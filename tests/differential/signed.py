@@ -130,6 +130,12 @@ up CNAME www.{parent}
 deleg NS ns.elsewhere.invalid.
 '''
 
+# A DNAME at the apex: there is nothing else but what proves that.
+DNAME = SOA.replace('ns1', 'ns.other.invalid.') + '''@ NS ns.other.invalid.
+@ TXT "apex"
+@ DNAME www.child.parent.
+'''
+
 
 def registry():
     z = [SOA.strip(), '@ NS a.nic', '@ NS b.nic', 'a.nic A 192.0.2.1', 'b.nic AAAA 2001:db8::1']
@@ -159,6 +165,9 @@ WORLDS = {
         'child.parent.': (CHILD.format(parent='parent.'), ['-3', '-']),
         'parent3.': (MIXED + 'child NS ns.child\nns.child A 192.0.2.50\n', ['-3', '-', '-A']),
         'child.parent3.': (CHILD.format(parent='parent3.'), []),
+        'dname.test.': (DNAME, []),
+        'dname3.test.': (DNAME, ['-3', '-']),
+        'dnameout.test.': (DNAME.replace('www.child.parent.', 'nowhere.invalid.'), ['-3', 'ab', '-H', '2', '-A']),
     },
     'root': {'.': (registry().replace('.elsewhere.invalid.', '.name01.'), [])},
     'root3': {'.': (registry().replace('.elsewhere.invalid.', '.name01.'), ['-3', '-', '-A'])},

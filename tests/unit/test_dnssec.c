@@ -458,6 +458,7 @@ Test(dnssec, changes, .init = open_lab)
 		"b39f52k2414ait0pcpfjosgb4bs25jpe.example.", "x.b39f52k2414ait0pcpfjosgb4bs25jpe.example." };
 	static const uint16_t types[] = { TYPE_A, TYPE_DS, TYPE_NSEC3, TYPE_RRSIG };
 	static uint8_t out[2][1 << 16];
+	static const uint8_t target[] = "\6target\5other";
 	struct records sources[3];
 	struct lab reloaded, fresh;
 	struct name apex;
@@ -481,6 +482,13 @@ Test(dnssec, changes, .init = open_lab)
 			c = pool[(unsigned)random() % pool_cnt];
 		if (random() % 3 == 0)
 			c.rr_cnt = 0;
+		/* And for a short time a DNAME at the apex. */
+		struct record dname = { .owner = apex.wire, .type = TYPE_DNAME, .ttl = 60, .rdata = (uint8_t *)target,
+					.rdata_len = sizeof(target) };
+
+		if (round % 20 == 10 || round % 20 == 13)
+			c = (struct rrset_change){ .owner = apex.wire, .type = TYPE_DNAME, .rr = &dname,
+						   .rr_cnt = round % 20 == 10 };
 		cr_assert_eq(txn_change(t, &apex, &c, 1, NULL, NULL), 0);
 		cr_assert_eq(txn_commit(t, &version), 0);
 
@@ -539,6 +547,39 @@ Test(dnssec, wildcard_chain_to_unsigned_cut, .init = open_lab)
 
 	cr_assert(nsec && glue && nsec < glue, "%s", got);
 	cr_assert_null(strstr(got, "ns ns.cut.example."), "%s", got);
+}
+
+/* A DNAME at the apex hides what is below it, but not the NSEC3 records there, whose owners are
+ * no names (RFC 6672 section 2.4, RFC 5155 section 7.2.8). */
+Test(dnssec, dname_at_the_apex, .init = open_lab)
+{
+#define HASH "3msev9usmd4br9s97v51r2tdvmr9iqo1" /* of example. */
+	static const char start[] = "$TTL 60\n@ SOA ns.other. host.other. 7 1800 900 604800 60\n@ NS ns.other.\n"
+		"@ DNAME target.other.\nhidden TXT x\n";
+	static const char *const chains[] = {
+		"@ NSEC @ NS SOA DNAME NSEC\n",
+		"@ NSEC3PARAM 1 0 0 -\n" HASH " NSEC3 1 0 0 - " HASH " NS SOA DNAME NSEC3PARAM\n",
+		/* The same owner as a name that has data: hidden like others. */
+		"@ NSEC3PARAM 1 0 0 -\n" HASH " NSEC3 1 0 0 - " HASH " NS SOA DNAME NSEC3PARAM\n" HASH " TXT x\n"
+		"x." HASH " TXT x\n",
+	};
+	static const char *const below[] = { "hidden", "x", HASH, "x." HASH, "x.y" };
+	char zone[1024], name[256], want[256];
+
+	for (unsigned i = 0; i < 3; i++) {
+		strcat(strcpy(zone, start), chains[i]);
+		lab_put(&lab, "example.", zone);
+		expect("example.", TYPE_A, i ? "NOERROR aa; ns @ SOA; ns " HASH ". NSEC3" :
+					       "NOERROR aa; ns @ SOA; ns @ NSEC example.");
+		for (unsigned k = 0; k < 5; k++) {
+			snprintf(name, sizeof(name), "%s.example.", below[k]);
+			snprintf(want, sizeof(want), "NOERROR aa; an @ DNAME; an %s. CNAME", below[k]);
+			expect(name, TYPE_TXT, want);
+			expect(name, TYPE_NSEC3, want);
+			expect(name, TYPE_DS, want);
+		}
+	}
+#undef HASH
 }
 
 /* A chain that would cost more than the operator allows is not served, the zone is; nor are
