@@ -102,9 +102,15 @@ bool edns_refuse(const struct reader *r, const struct query *q)
 {
 	const struct settings *s = q->settings;
 
+	if (!s || s->cookies == COOKIES_OFF || !q->client || !q->options.cookie_len)
+		return false;
+	/* Without a question the server cookie is what is asked about, if there is one, over
+	 * whatever transport (RFC 7873 section 5.4). */
+	if (q->question_end == DNS_HEADER)
+		return q->rcode == RCODE_NOERROR && q->options.cookie_len > COOKIE_CLIENT &&
+		       !cookie_good(r, s, q);
 	/* Over TCP the address is no lie (RFC 7873 section 5.2.3). */
-	return s && s->cookies == COOKIES_REQUIRE && q->client && q->options.cookie_len &&
-	       q->transport == TRANSPORT_UDP && !cookie_good(r, s, q);
+	return s->cookies == COOKIES_REQUIRE && q->transport == TRANSPORT_UDP && !cookie_good(r, s, q);
 }
 
 static uint8_t *option(uint8_t *out, uint16_t code, size_t len)

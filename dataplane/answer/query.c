@@ -15,7 +15,7 @@
  *    for any malformed record.  Malformed options are FORMERR even when the version
  *    is not 0 (Knot, BIND).
  *  - A query without a question is FORMERR (RFC 9619) with an OPT if it had one
- *    (Knot, BIND).
+ *    (Knot, BIND), unless it has a cookie (BIND).
  *  - Opcodes other than QUERY get NOTIMP, or BADVERS if they ask for that (Knot,
  *    BIND), and an OPT if they had one.
  *  - AXFR over UDP is NOTIMP (NSD, Knot); RFC 5936 4.2 leaves it undefined.
@@ -215,8 +215,9 @@ static __attribute__((noinline)) bool query_read(struct query *q, bool asked, bo
 		decide(q, fault == RCODE_BADVERS ? RCODE_BADVERS : RCODE_NOTIMP);
 		return false;
 	}
-	/* No question, but a cookie: only that is asked for (RFC 7873 section 5.4). */
-	if (fault == RCODE_NOERROR && question_cnt == 0 && q->options.cookie_len > 0) {
+	/* No question, but a cookie: only that is asked for, if we do cookies (RFC 7873 section 5.4). */
+	if (fault == RCODE_NOERROR && question_cnt == 0 && q->options.cookie_len > 0 && q->settings &&
+	    q->settings->cookies != COOKIES_OFF) {
 		decide(q, RCODE_NOERROR);
 		return false;
 	}

@@ -102,7 +102,8 @@ bool edns_read(struct edns_options *o, enum transport transport, const uint8_t *
 uint16_t edns_room(const struct settings *s, const struct query *q);
 
 /* edns_refuse - does the operator's policy on cookies forbid to answer q
- * (RFC 7873 section 5.2.3)?  Then the rcode is BADCOOKIE. */
+ * (RFC 7873 section 5.2.3), or does q ask about its server cookie alone, which is not good
+ * (section 5.4)?  Then the rcode is BADCOOKIE. */
 bool edns_refuse(const struct reader *r, const struct query *q);
 
 /* chaos_answer - the whole answer to a query of class CH: the server's identity

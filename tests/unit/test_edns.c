@@ -71,6 +71,7 @@ Test(cookie, rfc9018_appendix_a)
 #define NOW 1559734385u
 
 static struct lab lab;
+static enum transport transport = TRANSPORT_UDP; /* of what ask() asks */
 static const uint8_t address[4] = { 198, 51, 100, 100 };
 
 static void open_with(enum settings_cookies cookies, unsigned secrets)
@@ -106,7 +107,7 @@ static const char *ask(const char *options, bool ask_nothing, uint16_t *rcode)
 	}
 	lab.reader.now = NOW;
 	reader_begin(&lab.reader);
-	cr_assert_eq(query_parse(&lab.reader, &q, msg, len + n, TRANSPORT_UDP, 1232), VERDICT_ANSWER);
+	cr_assert_eq(query_parse(&lab.reader, &q, msg, len + n, transport, 1232), VERDICT_ANSWER);
 	q.client = address;
 	q.client_len = 4;
 	query_prefetch(&lab.reader, &q);
@@ -165,24 +166,56 @@ Test(edns, options)
 	expect("0013000100", "no OPT", RCODE_FORMERR);
 	expect("000300", "no OPT", RCODE_FORMERR);
 	expect("00030001", "no OPT", RCODE_FORMERR);
-	/* no question, but a cookie (RFC 7873 section 5.4) */
-	cr_expect_str_eq(ask("000a0008" CLIENT, true, &rcode), "000a0018" CLIENT OURS);
-	cr_expect_eq(rcode, RCODE_NOERROR);
+	/* no question, and no cookie */
 	cr_expect_str_eq(ask("00030000", true, &rcode), "000300036e7331");
+	cr_expect_eq(rcode, RCODE_FORMERR);
+}
+
+/* No question, but a cookie: a client's alone is what it came for, a server's is good or not,
+ * whatever the policy and transport (RFC 7873 section 5.4). */
+Test(edns, cookie_without_question)
+{
+	static const struct {
+		const char *options, *got;
+		uint16_t rcode;
+	} cases[] = {
+		{ "000a0008" CLIENT, "000a0018" CLIENT OURS, RCODE_NOERROR },
+		{ "000a0018" CLIENT OURS, "000a0018" CLIENT OURS, RCODE_NOERROR },
+		{ "000a0018" CLIENT OLDER, "000a0018" CLIENT OURS, RCODE_NOERROR },
+		{ "000a0018" CLIENT BAD, "000a0018" CLIENT OURS, RCODE_BADCOOKIE },
+		{ "000a0010" CLIENT "0102030405060708", "000a0018" CLIENT OURS, RCODE_BADCOOKIE },
+		{ "000a0009" CLIENT "01", "no OPT", RCODE_FORMERR },
+	};
+	uint16_t rcode;
+
+	for (unsigned i = 0; i < 4 * 6; i++) {
+		unsigned k = i / 4;
+
+		open_with(i % 2 ? COOKIES_ON : COOKIES_REQUIRE, 1);
+		transport = i / 2 % 2 ? TRANSPORT_TCP : TRANSPORT_UDP;
+		cr_expect_str_eq(ask(cases[k].options, true, &rcode), cases[k].got, "case %u", i);
+		cr_expect_eq(rcode, cases[k].rcode, "case %u: %u", i, rcode);
+		db_destroy(lab.db);
+	}
+	transport = TRANSPORT_UDP;
+	/* Who does no cookies has been asked nothing. */
+	open_with(COOKIES_OFF, 1);
+	cr_expect_str_eq(ask("000a0008" CLIENT, true, &rcode), "");
+	cr_expect_eq(rcode, RCODE_FORMERR);
+	cr_expect_str_eq(ask("000a0018" CLIENT BAD, true, &rcode), "");
 	cr_expect_eq(rcode, RCODE_FORMERR);
 }
 
 Test(edns, cookies_required)
 {
-	uint16_t rcode;
-
 	open_with(COOKIES_REQUIRE, 1);
 	expect("", "", RCODE_NOERROR);
 	expect("000a0008" CLIENT, "000a0018" CLIENT OURS, RCODE_BADCOOKIE);
 	expect("000a0018" CLIENT BAD, "000a0018" CLIENT OURS, RCODE_BADCOOKIE);
 	expect("000a0018" CLIENT OURS, "000a0018" CLIENT OURS, RCODE_NOERROR);
-	cr_expect_str_eq(ask("000a0008" CLIENT, true, &rcode), "000a0018" CLIENT OURS);
-	cr_expect_eq(rcode, RCODE_BADCOOKIE);
+	/* Over TCP the address is no lie. */
+	transport = TRANSPORT_TCP;
+	expect("000a0018" CLIENT BAD, "000a0018" CLIENT OURS, RCODE_NOERROR);
 }
 
 /* After a roll-over the second secret's cookies are still good, but replaced. */
