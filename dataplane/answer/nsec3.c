@@ -165,7 +165,51 @@ static bool choose(struct nsec3_param *p, const struct records *rs, unsigned max
 	return false;
 }
 
+/* The records of the name at rs->rr[i] end where. */
+static size_t name_end(const struct records *rs, size_t i)
+{
+	size_t end = i + 1;
+
+	while (end < rs->cnt && (rs->rr[end].owner == rs->rr[i].owner ||
+				 name_cmp(rs->rr[end].owner, rs->rr[i].owner) == 0))
+		end++;
+	return end;
+}
+
+/* Is there an NSEC chain, and is each record's next the following one's owner?  What stands below
+ * a cut or a DNAME is no part of it. */
+static bool nsec_closed(const struct records *rs)
+{
+	const uint8_t *cover = NULL, *first = NULL;
+	struct name next;
+
+	for (size_t i = 0, end; i < rs->cnt; i = end) {
+		const uint8_t *owner = rs->rr[i].owner;
+		const struct record *nsec = NULL;
+
+		end = name_end(rs, i);
+		if (cover && name_within(owner, cover))
+			continue;
+		for (size_t k = i; k < end; k++) {
+			if ((rs->rr[k].type == TYPE_NS && i > 0) || rs->rr[k].type == TYPE_DNAME)
+				cover = owner;
+			if (rs->rr[k].type == TYPE_NSEC && !nsec)
+				nsec = &rs->rr[k];
+		}
+		if (!nsec)
+			continue;
+		if (first && name_cmp(next.wire, owner) != 0)
+			return false;
+		if (!name_from_wire(&next, nsec->rdata, nsec->rdata_len))
+			return false;
+		if (!first)
+			first = owner;
+	}
+	return first && name_cmp(next.wire, first) == 0;
+}
+
 bool nsec3_choose(struct nsec3_param *p, const struct records *rs, unsigned max)
 {
-	return choose(p, rs, max, nsec3_closed) || choose(p, rs, max, has_any);
+	return choose(p, rs, max, nsec3_closed) ||
+	       (choose(p, rs, max, has_any) && !nsec_closed(rs));
 }

@@ -67,9 +67,11 @@ bool nsec3_same_chain(const struct nsec3_chain *c, const uint8_t *rdata);
 bool nsec3_closed(const struct nsec3_chain *c, const struct records *rs);
 
 /* nsec3_choose - of a zone's NSEC3PARAMs with flags 0 (section 4.1.2) and no more than `max`
- * iterations, the first whose chain is closed, or else the first that has a chain at all.
- * False if there is none.  Of rs, whose first owner is the apex and which is sorted, NSEC3 and
- * NSEC3PARAM records matter. */
+ * iterations, the first whose chain is closed, or else, unless there is an NSEC chain that is
+ * closed, the first that has a chain at all.  False if there is none: what is served is NSEC, if
+ * anything.  Of rs, whose first owner is the apex and which is sorted, NS, DNAME, NSEC, NSEC3 and
+ * NSEC3PARAM records matter.  What is loaded, what is checked (dnssec_check.h) and what is served
+ * after changes (stage_served) go by the same choice. */
 bool nsec3_choose(struct nsec3_param *p, const struct records *rs, unsigned max);
 
 #endif

@@ -161,3 +161,42 @@ Test(dnssec_check, where_and_how_loud)
 	cr_assert_eq(lines, ZONEFILE_ERRORS + 1);
 	cr_assert(strstr(told, "too many errors\n"));
 }
+
+/* Where an NSEC3PARAM lists a chain with a gap and the NSEC chain is whole, that is served, and that is
+ * checked; and names are hashed for none.  Where that has a gap, too, it is the other. */
+Test(dnssec_check, what_is_checked_is_what_is_served)
+{
+	static const char both[] =
+		"$TTL 60\n@ SOA . . 1 1 1 1 1\n@ NS .\n@ NSEC3PARAM 1 0 0 -\n@ NSEC A NS SOA NSEC NSEC3PARAM\n"
+		"a A 192.0.2.1\na NSEC cut A NSEC\ncut NS ns.cut\ncut NSEC d NS NSEC\nns.cut A 192.0.2.2\n"
+		"d DNAME a\nd NSEC @ DNAME NSEC\nx.d TXT x\n"
+		"3msev9usmd4br9s97v51r2tdvmr9iqo1 NSEC3 1 0 0 - 4msev9usmd4br9s97v51r2tdvmr9iqo1 NS SOA\n";
+	static const char broken[] = "example.: NSEC3PARAM: its chain is not closed, or there is none\n";
+	static const char gap[] = "example.: 3msev9usmd4br9s97v51r2tdvmr9iqo1.example.: "
+		"NSEC3 does not lead to the next record, 3msev9usmd4br9s97v51r2tdvmr9iqo1.example.\n";
+	static const char occluded[] = "ns.cut NSEC a A\nx.d NSEC a A\n";
+
+	for (unsigned i = 0; i < 3; i++) {
+		uint8_t msg[512], out[4096];
+		struct lab lab;
+
+		snprintf(zone, sizeof(zone), "%s%s", both, i == 2 ? "b TXT x\nb NSEC zz TXT NSEC\n" : i ? occluded : "");
+		check_text(zone, 100, false, NULL);
+		if (i == 0)
+			cr_expect_str_eq(told, broken, "%s", told);
+		if (i == 1)
+			cr_expect(strstr(told, "x.d.example.: NSEC at a name that is not authoritative"), "%s", told);
+		if (i == 2)
+			cr_expect_str_eq(told, gap, "%s", told);
+		lab_open(&lab);
+		lab_put(&lab, "example.", zone);
+		cr_expect_not(db_rehash(lab.db), "%u", i);
+
+		size_t len = question(msg, "nothing.example.", TYPE_A, 4096);
+
+		msg[len - 4] = 0x80;
+		len = answer_in(&lab, msg, len, TRANSPORT_TCP, 4096, out);
+		cr_expect(strstr(answer_text(out, len), i == 2 ? "IN NSEC3 " : "IN NSEC "), "%u: %s", i, answer_text(out, len));
+		db_destroy(lab.db);
+	}
+}
