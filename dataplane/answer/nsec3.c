@@ -25,7 +25,9 @@ static size_t sha1_pad(uint8_t *m, size_t len)
 }
 
 /* sha1 - the digest of a padded message.  nettle's compression function alone: most of its
- * general interface would cost as much again for the one block that nearly all names are. */
+ * general interface would cost as much again for the one block that nearly all names are.  Where
+ * nettle is built fat, as Debian's is, it chooses at run time the one that uses the CPU's SHA
+ * instructions; NETTLE_FAT_OVERRIDE in the environment can say otherwise. */
 static void sha1(const uint8_t *m, size_t blocks, uint8_t *out)
 {
 	uint32_t state[] = { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0 };
