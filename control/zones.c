@@ -974,15 +974,23 @@ static int store_zone_change(struct zones *z, const struct txn *t, const struct 
 	return store_change(z->store, &zone->apex, &entry->id, c->change, c->cnt) ? store_fault(z) : 0;
 }
 
-/* Stages the changes of one zone; on failure c has told why, or it is a lack of memory. */
-/* Of a zone with dnssec-check: refuse the chain of NSEC or NSEC3 records stays closed. */
+/* Of a zone with dnssec-check: refuse the chain of NSEC or NSEC3 records stays closed, and names that
+ * change have their records in it. */
 static int refuse_gap(struct txn *t, struct checking *c)
 {
 	char text[2 * NAME_TEXT_MAX + 100], a[NAME_TEXT_MAX], b[NAME_TEXT_MAX];
 	struct name owner, following;
 
-	if (!txn_denial_gap(t, &c->zone->apex, &owner, &following))
-		return 0;
+	if (!txn_denial_gap(t, &c->zone->apex, &owner, &following)) {
+		int lacks = txn_denial_lacks(t, &c->zone->apex, &owner);
+
+		if (lacks <= 0)
+			return lacks;
+		snprintf(text, sizeof(text), "the denial of existence would lack the record of %s "
+			 "(dnssec-check: refuse)", name_to_text(a, owner.wire));
+		apply_fault(c, text);
+		return -EINVAL;
+	}
 	snprintf(text, sizeof(text), "the denial of existence would have a gap: the record at %s does not lead to "
 		 "the following one, at %s (dnssec-check: refuse)", name_to_text(a, owner.wire),
 		 name_to_text(b, following.wire));
@@ -990,6 +998,7 @@ static int refuse_gap(struct txn *t, struct checking *c)
 	return -EINVAL;
 }
 
+/* Stages the changes of one zone; on failure c has told why, or it is a lack of memory. */
 static int stage_zone(struct zones *z, struct txn *t, struct checking *c, struct edit_zone *zone)
 {
 	struct zone_entry *entry = registry_find(z, &zone->apex);

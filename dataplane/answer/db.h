@@ -116,6 +116,12 @@ bool txn_soa(const struct txn *t, const struct name *apex, struct record *rr, ui
 bool txn_denial_gap(const struct txn *t, const struct name *apex, struct name *owner,
 		    struct name *following);
 
+/* txn_denial_lacks - would this transaction leave a name of a zone that it has changed without its record
+ * in the NSEC or NSEC3 chain that is served, which did not lack it before?  Looks at the names that it has
+ * changed, and at all when an NSEC3 record goes whose name is none of those; where another chain is
+ * served from now on, at the former only.  1 and *name; 0; -ENOMEM. */
+int txn_denial_lacks(const struct txn *t, const struct name *apex, struct name *name);
+
 /* txn_settings - replace the settings block.  0, -ENOSPC, -ENOMEM. */
 int txn_settings(struct txn *t, const struct settings *s);
 

@@ -430,36 +430,261 @@ static const struct denial_chain *served_chain(const struct txn *t, const struct
 	return NULL;
 }
 
+/* The operation that has changed this zone, or NULL. */
+static const struct zone_op *op_of(const struct txn *t, const struct name *apex)
+{
+	for (size_t i = 0; i < t->op_cnt; i++) {
+		const struct zone *z = at(t->db, t->op[i].zone);
+
+		if (!t->op[i].drop && z->name_len == apex->len && memcmp(z->name, apex->wire, apex->len) == 0)
+			return &t->op[i];
+	}
+	return NULL;
+}
+
 bool txn_denial_gap(const struct txn *t, const struct name *apex, struct name *owner,
 		    struct name *following)
 {
-	for (size_t i = 0; i < t->op_cnt; i++) {
-		const struct zone_op *op = &t->op[i];
-		const struct zone *z = at(t->db, op->zone);
+	const struct zone_op *op = op_of(t, apex);
+	const struct denial_chain *was = served_chain(t, op && op->old ? at(t->db, op->old) : NULL);
+	const struct denial_chain *is = served_chain(t, op ? at(t->db, op->snapshot) : NULL);
 
-		if (op->drop || z->name_len != apex->len || memcmp(z->name, apex->wire, apex->len) != 0)
-			continue;
-		const struct snapshot *old = op->old ? at(t->db, op->old) : NULL;
-		const struct denial_chain *is = served_chain(t, at(t->db, op->snapshot));
-		const struct denial_chain *was = served_chain(t, old);
+	if (!is || is->gaps <= (was ? was->gaps : 0))
+		return false;
 
-		if (!is || is->gaps <= (was ? was->gaps : 0))
-			return false;
+	bool nsec3 = is->param != 0;
+	struct tree_iter it;
+	const struct node *first = at(t->db, tree_first(&it, t->db->base, is->tree)), *n = first;
 
-		bool nsec3 = is->param != 0;
-		struct tree_iter it;
-		const struct node *first = at(t->db, tree_first(&it, t->db->base, is->tree)), *n = first;
+	for (ref r; ; n = at(t->db, r)) {
+		r = tree_next(&it);
+		const struct node *next = r ? at(t->db, r) : first;
 
-		for (ref r; ; n = at(t->db, r)) {
-			r = tree_next(&it);
-			const struct node *next = r ? at(t->db, r) : first;
-
-			if (!leads_to(n, next, nsec3) || !r) {
-				name_from_wire(owner, n->name, NAME_MAX_LEN);
-				name_from_wire(following, next->name, NAME_MAX_LEN);
-				return true;
-			}
+		if (!leads_to(n, next, nsec3) || !r) {
+			name_from_wire(owner, n->name, NAME_MAX_LEN);
+			name_from_wire(following, next->name, NAME_MAX_LEN);
+			return true;
 		}
 	}
+}
+
+/* The node whose record in the NSEC3 chain of s matches the hash, or else (not *match) covers it. */
+static const struct node *hash_floor(const struct txn *t, const struct snapshot *s,
+				     const uint8_t *hash, bool *match)
+{
+	const uint8_t *base = t->db->base;
+	ref r = tree_floor(base, s->denial, denial_hash_key(hash), cmp_hash, hash, match);
+
+	return at(t->db, r ? r : tree_last(base, s->denial));
+}
+
+/* Must a name have its NSEC3 also where the span opts out: are there records, and more than those of an
+ * insecure delegation (RFC 5155 section 7.1)? */
+static bool is_secure(const struct node *n)
+{
+	return n->rrset_cnt && !(n->flags & (NODE_BELOW | NODE_HIDDEN)) &&
+	       !(n->flags & NODE_CUT && !node_rrset(n, TYPE_DS));
+}
+
+/* The same of an empty non-terminal: does it lead to such a name? */
+static bool leads_to_secure(const struct txn *t, const struct snapshot *s, const struct node *ent)
+{
+	struct tree_iter it;
+
+	for (ref r = tree_seek(&it, t->db->base, s->tree, ent->name); r; r = tree_next(&it)) {
+		const struct node *n = at(t->db, r);
+
+		if (!name_within(n->name, ent->name))
+			return false;
+		if (is_secure(n))
+			return true;
+	}
 	return false;
+}
+
+/* Does a name of the zone lack its record in the chain that s serves?  It need not have one if it is
+ * not authoritative, nor an NSEC if it is an empty non-terminal. */
+static bool lacks_proof(const struct txn *t, const struct snapshot *s, const struct node *n)
+{
+	uint8_t hash[NSEC3_HASH];
+	bool match;
+
+	if (!s->denial || n->flags & (NODE_BELOW | NODE_HIDDEN))
+		return false;
+	if (!s->chain)
+		return n->rrset_cnt && !node_rrset(n, TYPE_NSEC);
+	const struct node *floor = hash_floor(t, s, denial_own_hash(at(t->db, s->chain), s->chain_id, n, hash),
+					      &match);
+
+	return !match && (!(proof_rdata(floor, true)[1] & NSEC3_OPT_OUT) || is_secure(n) ||
+			  (!n->rrset_cnt && leads_to_secure(t, s, n)));
+}
+
+static const struct node *node_of(const struct txn *t, const struct snapshot *s, const uint8_t *name)
+{
+	ref r = s->tree ? tree_find(t->db->base, s->tree, name) : 0;
+
+	return r ? at(t->db, r) : NULL;
+}
+
+/* The name n of the new snapshot, or an empty non-terminal above it, that lacks its record and did not
+ * lack it before; NULL if there is none. */
+static const struct node *newly_lacking(const struct txn *t, const struct snapshot *old,
+					const struct snapshot *s, const struct node *n)
+{
+	bool up = s->chain && is_secure(n); /* it makes those above it secure */
+
+	do {
+		const struct node *was = old ? node_of(t, old, n->name) : NULL;
+
+		if (lacks_proof(t, s, n) && !(was && lacks_proof(t, old, was)))
+			return n;
+		n = up && !(n->flags & NODE_APEX) ? node_of(t, s, n->name + 1 + n->name[0]) : NULL;
+	} while (n && !n->rrset_cnt);
+	return NULL;
+}
+
+/* Hashes: those of NSEC3 records that went, and those of names that were touched. */
+struct hashes {
+	uint8_t (*hash)[NSEC3_HASH];
+	size_t cnt, cap;
+};
+
+static int hashes_add(struct hashes *h, const uint8_t *hash)
+{
+	if (h->cnt == h->cap) {
+		size_t cap = h->cap * 2 + 64;
+		void *grown = realloc(h->hash, cap * sizeof(*h->hash));
+
+		if (!grown)
+			return -ENOMEM;
+		h->hash = grown;
+		h->cap = cap;
+	}
+	memcpy(h->hash[h->cnt++], hash, NSEC3_HASH);
+	return 0;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	return memcmp(a, b, NSEC3_HASH);
+}
+
+static bool hashes_has(const struct hashes *h, const uint8_t *hash)
+{
+	return h->cnt && bsearch(hash, h->hash, h->cnt, NSEC3_HASH, by_hash);
+}
+
+/* What the lists of a transaction say of one zone. */
+struct touching {
+	const struct txn *t;
+	ref zone;
+	const struct snapshot *old, *s;
+	const struct node *found;  /* lacks its record */
+	struct hashes lost, names;
+};
+
+/* n has gone, or is replaced: note its NSEC3 if the chain that is served has that no more. */
+static int note_lost(struct touching *c, const struct node *n)
+{
+	bool match;
+
+	if (!n || !proof_of(n, true) || !nsec3_same_chain(at(c->t->db, c->s->chain), proof_rdata(n, true)))
+		return 0;
+	hash_floor(c->t, c->s, node_proof_hash(n), &match);
+	return match ? 0 : hashes_add(&c->lost, node_proof_hash(n));
+}
+
+static int note_name(struct touching *c, const struct node *n)
+{
+	uint8_t hash[NSEC3_HASH];
+
+	if (n->flags & NODE_HIDDEN)
+		return 0;
+	return hashes_add(&c->names, denial_own_hash(at(c->t->db, c->s->chain), c->s->chain_id, n, hash));
+}
+
+static int look_at_list(struct touching *c, const struct ref_list *l,
+			int (*look)(struct touching *c, const struct node *n))
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && !c->found && i < l->cnt; i++) {
+		const struct node *n = at(c->t->db, l->ref[i]);
+
+		if (n->zone == c->zone)
+			err = look(c, n);
+	}
+	return err;
+}
+
+static int look_at_new(struct touching *c, const struct node *n)
+{
+	c->found = newly_lacking(c->t, c->old, c->s, n);
+	return 0;
+}
+
+static int look_at_changed(struct touching *c, const struct node *n)
+{
+	return note_lost(c, node_of(c->t, c->old, n->name));
+}
+
+/* An NSEC3 record went and nothing that was touched is its name: has another name that hash? */
+static void look_at_all(struct touching *c)
+{
+	uint8_t hash[NSEC3_HASH];
+	struct tree_iter it;
+	size_t left = 0;
+
+	qsort(c->names.hash, c->names.cnt, NSEC3_HASH, by_hash);
+	for (size_t i = 0; i < c->lost.cnt; i++)
+		if (!hashes_has(&c->names, c->lost.hash[i]))
+			memmove(c->lost.hash[left++], c->lost.hash[i], NSEC3_HASH);
+	c->lost.cnt = left;
+	if (!left)
+		return;
+	qsort(c->lost.hash, left, NSEC3_HASH, by_hash);
+	for (ref r = tree_first(&it, c->t->db->base, c->s->tree); r && !c->found; r = tree_next(&it)) {
+		const struct node *n = at(c->t->db, r);
+
+		if (!(n->flags & (NODE_BELOW | NODE_HIDDEN)) &&
+		    hashes_has(&c->lost, denial_own_hash(at(c->t->db, c->s->chain), c->s->chain_id, n, hash)))
+			c->found = newly_lacking(c->t, c->old, c->s, n);
+	}
+}
+
+int txn_denial_lacks(const struct txn *t, const struct name *apex, struct name *name)
+{
+	const struct zone_op *op = op_of(t, apex);
+	struct touching c = { .t = t };
+	int err;
+
+	if (!op)
+		return 0;
+	c.zone = op->zone;
+	c.s = at(t->db, op->snapshot);
+	c.old = op->old ? at(t->db, op->old) : NULL;
+	err = look_at_list(&c, &t->added, look_at_new);
+	if (!err)
+		err = look_at_list(&c, &t->changed, look_at_new);
+	if (c.s->chain && c.old && c.old->chain_id == c.s->chain_id) {
+		if (!err)
+			err = look_at_list(&c, &t->changed, look_at_changed);
+		if (!err)
+			err = look_at_list(&c, &t->removed, note_lost);
+		if (c.lost.cnt && !err)
+			err = look_at_list(&c, &t->added, note_name);
+		if (c.lost.cnt && !err)
+			err = look_at_list(&c, &t->changed, note_name);
+		if (c.lost.cnt && !err)
+			err = look_at_list(&c, &t->removed, note_name);
+		if (c.lost.cnt && !err && !c.found)
+			look_at_all(&c);
+	}
+	free(c.lost.hash);
+	free(c.names.hash);
+	if (err || !c.found)
+		return err;
+	name_from_wire(name, c.found->name, NAME_MAX_LEN);
+	return 1;
 }

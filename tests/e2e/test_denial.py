@@ -186,6 +186,11 @@ def a_gap_is_refused():
             f.write('zone %s\nset new 60 A 192.0.2.9\nunset %s %s\ncommit\n' % (domain, owner, kind))
         r = L.polluxctl('apply', path, check_status=False)
         check(r.returncode != 0 and 'would have a gap' in r.stdout + r.stderr, '%s', r)
+        # The chain would stay closed, and go on to deny the new name.
+        with open(path, 'w') as f:
+            f.write('zone %s\nset new 60 A 192.0.2.9\ncommit\n' % domain)
+        r = L.polluxctl('apply', path, check_status=False)
+        check(r.returncode != 0 and 'lack the record of new.%s.' % domain in r.stdout + r.stderr, '%s', r)
         check(' new.' not in L.polluxctl('zone', 'read', domain), 'refused in part only')
 
 

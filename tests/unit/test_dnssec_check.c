@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "control/zone/dnssec_check.h"
+#include "dataplane/answer/nsec3.h"
 #include "signed.h"
 
 static char told[1 << 14];
@@ -199,4 +200,212 @@ Test(dnssec_check, what_is_checked_is_what_is_served)
 		cr_expect(strstr(answer_text(out, len), i == 2 ? "IN NSEC3 " : "IN NSEC "), "%u: %s", i, answer_text(out, len));
 		db_destroy(lab.db);
 	}
+}
+
+/* ---- transactions ---- */
+
+/* The names of a zone that changes, their types and their records. */
+static const struct {
+	const char *name, *types, *records;
+} pool[] = {
+	{ "a", "A", "A 192.0.2.1" }, { "b", "TXT", "TXT x" }, { "m.ent", "A", "A 192.0.2.1" }, { "n.ent", "A", "A 192.0.2.2" },
+	{ "x.y.z.deep", "A", "A 192.0.2.1" }, { "*.w", "TXT", "TXT x" }, { "ins", "NS", "NS ns.elsewhere." },
+	{ "ins.ent", "NS", "NS ns.elsewhere." }, { "q.below", "NS", "NS ns.elsewhere." },
+	{ "r.below", "NS", "NS ns.elsewhere." }, { "sec", "DS NS", "DS 1 8 2 "
+	  "0000000000000000000000000000000000000000000000000000000000000000\nsec NS ns.elsewhere." },
+	{ "d", "DNAME", "DNAME a" }, { "h.d", "TXT", "TXT occluded" }, { "zz", "A", "A 192.0.2.1" },
+};
+#define POOL (sizeof(pool) / sizeof(pool[0]))
+
+static bool insecure(unsigned i)
+{
+	return pool[i].records[0] == 'N';
+}
+
+enum proof { PROOF_NSEC, PROOF_NSEC3, PROOF_OPTOUT, PROOFS };
+
+/* An owner of a denial record: what is sorted, and its text. */
+struct proof_owner {
+	uint8_t key[NAME_KEY_MAX];
+	size_t len;
+	char text[64];
+	const char *types;
+};
+
+static int by_key(const void *a, const void *b)
+{
+	const struct proof_owner *x = a, *y = b;
+	int order = memcmp(x->key, y->key, x->len < y->len ? x->len : y->len);
+
+	return order ? order : x->len < y->len ? -1 : x->len > y->len;
+}
+
+static void add_owner(struct proof_owner *o, const char *label, const char *types, enum proof proof)
+{
+	static const uint8_t param[] = { NSEC3_SHA1, 0, 0, 0, 0 };
+	struct nsec3_param p;
+	struct name n;
+	char text[64];
+
+	snprintf(text, sizeof(text), "%s%sexample.", label, *label ? "." : "");
+	cr_assert_eq(name_from_text(&n, text), 0);
+	strcpy(o->text, text);
+	o->types = types;
+	o->len = name_key(o->key, n.wire);
+	if (proof == PROOF_NSEC)
+		return;
+	uint8_t hash[NSEC3_HASH], encoded[1 + NSEC3_LABEL];
+
+	cr_assert(nsec3_param_read(&p, param));
+	nsec3_hash(&p.chain, n.wire, n.len, hash);
+	memcpy(o->key, hash, o->len = NSEC3_HASH);
+	nsec3_encode(encoded, hash);
+	snprintf(o->text, sizeof(o->text), "%.32s", (const char *)encoded + 1);
+}
+
+/* A zone with names of the pool and a chain that is closed: with all records that it must have or, at
+ * times, without some. */
+static void random_zone(char *text, enum proof proof)
+{
+	struct proof_owner owner[3 * POOL];
+	bool there[POOL], lossy = random() % 2;
+	char *p = text;
+	unsigned cnt = 1;
+
+	p += sprintf(p, "$TTL 60\n@ SOA . . 1 1 1 1 1\n@ NS .\n%s", proof ? "@ NSEC3PARAM 1 0 0 -\n" : "");
+	add_owner(&owner[0], "", proof ? "NS SOA NSEC3PARAM" : "NS SOA", proof);
+	for (unsigned i = 0; i < POOL; i++) {
+		bool occluded = !strcmp(pool[i].name, "h.d");
+
+		there[i] = random() % 2 && (!occluded || there[i - 1]);
+		if (there[i])
+			p += sprintf(p, "%s %s\n", pool[i].name, pool[i].records);
+		if (!there[i] || occluded)
+			continue;
+		bool may_lack = proof == PROOF_OPTOUT && insecure(i);
+
+		if (!(lossy && random() % 12 == 0) && !(may_lack && random() % 2))
+			add_owner(&owner[cnt++], pool[i].name, pool[i].types, proof);
+	}
+	/* Empty non-terminals. */
+	static const struct { const char *name; uint16_t of; } ents[] = {
+		{ "ent", 1 << 2 | 1 << 3 | 1 << 7 }, { "deep", 1 << 4 }, { "z.deep", 1 << 4 },
+		{ "y.z.deep", 1 << 4 }, { "w", 1 << 5 }, { "below", 1 << 8 | 1 << 9 },
+	};
+
+	for (unsigned k = 0; proof && k < sizeof(ents) / sizeof(ents[0]); k++) {
+		bool any = false, secure = false;
+
+		for (unsigned i = 0; i < POOL; i++) {
+			any |= there[i] && ents[k].of >> i & 1;
+			secure |= there[i] && ents[k].of >> i & 1 && !insecure(i);
+		}
+		if (any && !(lossy && random() % 12 == 0) &&
+		    !(proof == PROOF_OPTOUT && !secure && random() % 2))
+			add_owner(&owner[cnt++], ents[k].name, "", proof);
+	}
+	qsort(owner, cnt, sizeof(owner[0]), by_key);
+	for (unsigned i = 0; i < cnt; i++) {
+		p += sprintf(p, "%s ", owner[i].text);
+		p += proof ? sprintf(p, "NSEC3 1 %u 0 - ", proof == PROOF_OPTOUT) : sprintf(p, "NSEC ");
+		p += sprintf(p, "%s %s%s\n", owner[(i + 1) % cnt].text, owner[i].types, proof ? "" : " NSEC");
+	}
+}
+
+static int by_owner(const void *a, const void *b)
+{
+	const struct rrset_change *x = a, *y = b;
+	int order = name_cmp(x->owner, y->owner);
+
+	return order ? order : (x->type > y->type) - (x->type < y->type);
+}
+
+/* The RRsets of a zone but the SOA; `away`: as they go. */
+static size_t rrsets(const struct records *rs, struct rrset_change *c, bool away)
+{
+	size_t cnt = 0;
+
+	for (size_t i = 0, n; i < rs->cnt; i += n) {
+		const struct record *rr = &rs->rr[i];
+
+		for (n = 1; i + n < rs->cnt && rr[n].type == rr->type && name_cmp(rr[n].owner, rr->owner) == 0; n++)
+			;
+		if (rr->type != TYPE_SOA)
+			c[cnt++] = (struct rrset_change){ .owner = rr->owner, .type = rr->type, .rr = away ? NULL : rr,
+							  .rr_cnt = away ? 0 : n };
+	}
+	return cnt;
+}
+
+/* From one version of a zone to another by a transaction: it is told when, and only when, what the
+ * check of the whole finds is a gap or a name without its record. */
+Test(dnssec_check, transactions_are_judged_alike)
+{
+	static char now[1 << 14], then[1 << 14];
+	unsigned refused = 0, taken = 0;
+	struct name apex;
+	struct lab lab;
+
+	name_from_text(&apex, "example.");
+	srandom(1);
+	for (unsigned proof = 0; proof < PROOFS; proof++) {
+		now[0] = 0;
+		for (unsigned round = 0; round < 1000; round++) {
+			random_zone(then, proof);
+			bool bad = check_text(then, 100, false, NULL) != 0;
+
+			if (!now[0]) {
+				if (bad)
+					continue;
+				lab_open(&lab);
+				lab_put(&lab, "example.", strcpy(now, then));
+			}
+			struct rrset_change change[400];
+			struct records from, to;
+			struct name name, next;
+			uint64_t version;
+
+			records_init(&from);
+			records_init(&to);
+			cr_assert_eq(zonefile_read_text(&from, &apex, now, strlen(now), "z", lab_report, NULL), 0);
+			cr_assert_eq(zonefile_read_text(&to, &apex, then, strlen(then), "z", lab_report, NULL), 0);
+			size_t cnt = rrsets(&to, change, false), all = cnt;
+			struct rrset_change gone[200];
+
+			for (size_t i = rrsets(&from, gone, true); i-- > 0;) {
+				size_t k = 0;
+
+				while (k < cnt && by_owner(&gone[i], &change[k]))
+					k++;
+				if (k == cnt)
+					change[all++] = gone[i];
+			}
+			qsort(change, all, sizeof(change[0]), by_owner);
+			struct txn *t = db_begin(lab.db);
+
+			cr_assert_eq(txn_change(t, &apex, change, all, NULL, NULL), 0);
+			cr_assert_not(txn_denial_gap(t, &apex, &name, &next));
+			int lacks = txn_denial_lacks(t, &apex, &name);
+
+			cr_assert_eq(lacks, bad, "%u, %u: %d, %s\nfrom:\n%s\nto:\n%s", proof, round, lacks, told, now, then);
+			if (lacks) {
+				char text[NAME_TEXT_MAX], want[NAME_TEXT_MAX + 16];
+
+				snprintf(want, sizeof(want), "example.: %s: no NSEC", name_to_text(text, name.wire));
+				cr_assert(strstr(told, want), "%s\n%s", want, told);
+				txn_abort(t);
+				refused++;
+			} else {
+				cr_assert_eq(txn_commit(t, &version), 0);
+				strcpy(now, then);
+				taken++;
+			}
+			records_free(&from);
+			records_free(&to);
+			while (db_reclaim(lab.db))
+				;
+		}
+		db_destroy(lab.db);
+	}
+	cr_assert(refused > 500 && taken > 500, "%u, %u", refused, taken);
 }
