@@ -1036,6 +1036,32 @@ static void reading_free(struct reading *r)
 	free(r->fallback);
 }
 
+static void warn_outside(struct reading *r, const struct record *rr)
+{
+	char name[NAME_TEXT_MAX];
+
+	warn(r, r->files[rr->file], rr->line, "%s is outside the zone, and ignored",
+	     name_to_text(name, rr->owner));
+}
+
+/* outside_drop - ignore the records that are not the zone's, as BIND and Knot do.  In canonical order they
+ * stand before and behind all others. */
+static void outside_drop(struct reading *r)
+{
+	struct records *rs = r->rs;
+	size_t first = 0, end;
+
+	for (; first < rs->cnt && !name_within(rs->rr[first].owner, r->apex->wire); first++)
+		warn_outside(r, &rs->rr[first]);
+	for (end = rs->cnt; end > first && !name_within(rs->rr[end - 1].owner, r->apex->wire); end--)
+		;
+	for (size_t i = end; i < rs->cnt; i++)
+		warn_outside(r, &rs->rr[i]);
+	rs->cnt = end - first;
+	if (first > 0)
+		memmove(rs->rr, rs->rr + first, rs->cnt * sizeof(rs->rr[0]));
+}
+
 /* reading_end - check what was read; the result of all. */
 static int reading_end(struct reading *r)
 {
@@ -1043,6 +1069,8 @@ static int reading_end(struct reading *r)
 
 	if (rc == 0)
 		rc = records_sort(r->rs);
+	if (rc == 0)
+		outside_drop(r);
 	if (rc == 0)
 		rc = zone_check(r->rs, r->apex, r->report, r->arg, (const char *const *)r->files);
 	if (rc < 0)

@@ -36,7 +36,8 @@
 typedef void (*zonefile_report)(void *arg, const char *text);
 
 /* zonefile_read - read the zone `apex` from `path` into *rs (initialised, empty),
- * sort it and check it with zone_check.  Every fault goes to report.
+ * sort it, leave out what is outside the zone, with a warning, and check it with zone_check.
+ * Every fault goes to report.
  * 0; -EINVAL when the zone is bad (rs is emptied); -errno when a file cannot be
  * read (also reported); -ENOMEM. */
 int zonefile_read(struct records *rs, const struct name *apex, const char *path,
