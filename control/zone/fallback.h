@@ -9,7 +9,8 @@
  * over 127 in a name unquoted, but those that end a word.  It is written to be right
  * and small, not fast.
  *
- * The text is untrusted.  Nothing here allocates or keeps state: any thread may call it.
+ * The text is untrusted.  Nothing here allocates (but to read services.h's files) or
+ * keeps state: any thread may call it.
  */
 #ifndef POLLUX_FALLBACK_H
 #define POLLUX_FALLBACK_H

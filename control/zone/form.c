@@ -118,9 +118,6 @@ static const struct mnemonic mnemonics[] = {
 	{ FORM_PROTOCOL, 4, "IPSEC" },
 	{ FORM_PROTOCOL, 255, "ALL" },
 	{ FORM_SCHEME, 1, "NOTIFY" },
-	{ FORM_SERVICES, 1, "ICMP" }, /* IP protocols */
-	{ FORM_SERVICES, 6, "TCP" },
-	{ FORM_SERVICES, 17, "UDP" },
 };
 
 int form_number(uint8_t field, const char *word)
@@ -128,30 +125,6 @@ int form_number(uint8_t field, const char *word)
 	for (size_t i = 0; i < sizeof(mnemonics) / sizeof(mnemonics[0]); i++)
 		if (mnemonics[i].field == field && strcasecmp(mnemonics[i].name, word) == 0)
 			return mnemonics[i].number;
-	return -1;
-}
-
-/* The services of the time when WKS was in use (RFC 1010), by today's names. */
-static const struct {
-	const char *name;
-	uint16_t port;
-} services[] = {
-	{ "echo", 7 }, { "discard", 9 }, { "systat", 11 }, { "daytime", 13 },
-	{ "netstat", 15 }, { "qotd", 17 }, { "chargen", 19 }, { "ftp-data", 20 },
-	{ "ftp", 21 }, { "ssh", 22 }, { "telnet", 23 }, { "smtp", 25 }, { "time", 37 },
-	{ "nameserver", 42 }, { "whois", 43 }, { "nicname", 43 }, { "tacacs", 49 },
-	{ "domain", 53 }, { "bootps", 67 }, { "bootpc", 68 }, { "tftp", 69 },
-	{ "gopher", 70 }, { "finger", 79 }, { "http", 80 }, { "kerberos", 88 },
-	{ "pop2", 109 }, { "pop3", 110 }, { "sunrpc", 111 }, { "auth", 113 },
-	{ "nntp", 119 }, { "ntp", 123 }, { "imap2", 143 }, { "imap", 143 },
-	{ "snmp", 161 }, { "snmp-trap", 162 }, { "irc", 194 }, { "https", 443 },
-};
-
-int form_service(const char *word)
-{
-	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
-		if (strcasecmp(services[i].name, word) == 0)
-			return services[i].port;
 	return -1;
 }
 

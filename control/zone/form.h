@@ -49,9 +49,6 @@ const uint8_t *form_fields(uint16_t type);
  * when it has none such. */
 int form_number(uint8_t field, const char *word);
 
-/* form_service - the port of a WKS service, or -1. */
-int form_service(const char *word);
-
 /* form_param - the key of an SvcParam's name: registered, or keyN (RFC 9460 2.1); or -1. */
 int form_param(const char *word);
 

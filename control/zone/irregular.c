@@ -6,6 +6,7 @@
 
 #include "fallback_private.h"
 #include "form.h"
+#include "services.h"
 
 static bool digit(char c)
 {
@@ -172,7 +173,7 @@ static bool services_read(struct fallback *f)
 	memset(ports, 0, 65536 / 8);
 	if (!fallback_short(f, word))
 		return false;
-	int protocol = form_number(FORM_SERVICES, word);
+	int protocol = digit(word[0]) ? -1 : services_protocol(word);
 
 	if (protocol >= 0)
 		number = (uint64_t)protocol;
@@ -182,10 +183,11 @@ static bool services_read(struct fallback *f)
 		return false;
 	if (!fallback_put_number(f, number, 1) || !fallback_word(f))
 		return false;
+	protocol = (int)number;
 	while (f->word) {
 		if (!fallback_short(f, word))
 			return false;
-		int port = form_service(word);
+		int port = digit(word[0]) ? -1 : services_port(word, (unsigned)protocol);
 
 		if (port >= 0)
 			number = (uint64_t)port;

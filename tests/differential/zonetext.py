@@ -27,7 +27,9 @@ RDATA = {
     'CNAME': ['c'],
     'NULL': ['\\# 2 0102'],
     'WKS': ['192.0.2.1 tcp smtp', '192.0.2.1 TCP 25 53 21', '192.0.2.1 6 ( ftp telnet )',
-            '192.0.2.1 udp domain', '192.0.2.1 17'],
+            '192.0.2.1 udp domain', '192.0.2.1 17', '192.0.2.1 tcp imaps ldap', '192.0.2.1 egp 5',
+            '192.0.2.1 udp syslog who', '192.0.2.1 tcp domain login www', '192.0.2.1 EGP IMAPS', '192.0.2.1 ospf 89',
+            '192.0.2.1 ipv6-icmp 1', '192.0.2.1 IMAP 5'],
     'PTR': ['p', '.'],
     'HINFO': ['PDP11 UNIX', '"PDP 11" ""'],
     'MINFO': ['a b.'],
@@ -141,6 +143,8 @@ ACCEPTED = {
     # NSD 4.6 takes the newline behind an escaped backslash as escaped too; BIND and RFC
     # 1035 section 5.1 do not.
     'x TXT "\\"" \\\\',
+    # NSD takes an unknown protocol for number 0.
+    'x WKS 192.0.2.1 IMAP 5',
 }
 
 

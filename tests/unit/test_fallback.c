@@ -24,6 +24,7 @@ struct example {
 
 #define R(rdata) rdata, sizeof(rdata) - 1
 #define EX "\7example\0"
+#define Z8 "\0\0\0\0\0\0\0\0"
 
 static const struct example examples[] = {
 	{ "A", "192.0.2.1", R("\300\0\2\1") },
@@ -39,6 +40,9 @@ static const struct example examples[] = {
 	{ "NULL", "\\# 2 0102", R("\1\2") },
 	{ "WKS", "192.0.2.1 TCP smtp 53 ( FTP\n telnet )",
 	  R("\300\0\2\1\6\0\0\5\x40\0\0\4") },
+	{ "WKS", "192.0.2.1 egp 5", R("\300\0\2\1\x08\4") },
+	{ "WKS", "192.0.2.1 tcp imaps ldap",
+	  R("\300\0\2\1\6" Z8 Z8 Z8 Z8 Z8 Z8 "\4" Z8 Z8 Z8 Z8 Z8 Z8 Z8 Z8 Z8 "\0\0\0\x40") },
 	{ "WKS", "192.0.2.1 17", R("\300\0\2\1\x11") },
 	{ "PTR", "p", R("\1p" EX) },
 	{ "HINFO", "\"PDP 11\" UNIX", R("\6PDP 11\4UNIX") },
