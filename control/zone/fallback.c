@@ -290,6 +290,41 @@ static bool mnemonic_read(struct fallback *f, uint8_t field, unsigned size)
 	return fallback_put_number(f, (uint64_t)number, size) && fallback_word(f);
 }
 
+/* flags_read - a number (BIND: also in hexadecimal), or mnemonics with | between. */
+static bool flags_read(struct fallback *f)
+{
+	const char *p = f->word, *end = f->word_end;
+	unsigned flags = 0;
+
+	if (!fallback_wanted(f))
+		return false;
+	if (end - p > 2 && p[0] == '0' && (p[1] | 0x20) == 'x') {
+		for (p += 2; p < end && fallback_hex_digit(*p) >= 0 && flags < 0x1000; p++)
+			flags = flags << 4 | (unsigned)fallback_hex_digit(*p);
+		return p < end ? fallback_fault(f, "invalid number") :
+				 fallback_put_number(f, flags, 2) && fallback_word(f);
+	}
+	if (p < end && digit(*p))
+		return put_decimal(f, 2);
+	for (const char *bar = p; bar < end; p = bar + 1) {
+		char word[WORD_MAX];
+
+		bar = memchr(p, '|', (size_t)(end - p));
+		bar = bar ? bar : end;
+		size_t len = (size_t)(bar - p);
+
+		if (len < sizeof(word))
+			memcpy(word, p, len);
+		word[len < sizeof(word) ? len : 0] = '\0';
+		int number = form_number(FORM_FLAGS, word);
+
+		if (number < 0)
+			return fallback_fault(f, "neither a number nor a known word");
+		flags |= (unsigned)number;
+	}
+	return fallback_put_number(f, flags, 2) && fallback_word(f);
+}
+
 /* type_read - a mnemonic or TYPEn. */
 static bool type_read(struct fallback *f, uint16_t *type)
 {
@@ -762,6 +797,8 @@ static bool field_read(struct fallback *f, uint8_t field)
 		return mnemonic_read(f, field, 1);
 	case FORM_CERT:
 		return mnemonic_read(f, field, 2);
+	case FORM_FLAGS:
+		return flags_read(f);
 	case FORM_IPV4:
 		return address_field(f, AF_INET);
 	case FORM_EUI64:

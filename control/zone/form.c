@@ -10,7 +10,7 @@
 
 #define FORM_SIG { FORM_TYPE, FORM_ALGORITHM, RD_8, FORM_TIME, FORM_STAMP, FORM_STAMP, \
 		   RD_16, RD_NAME, RD_REST }
-#define FORM_KEY { RD_16, FORM_PROTOCOL, FORM_ALGORITHM, RD_REST }
+#define FORM_KEY { FORM_FLAGS, FORM_PROTOCOL, FORM_ALGORITHM, RD_REST }
 #define FORM_DS  { RD_16, FORM_ALGORITHM, FORM_DIGEST, FORM_HEX }
 
 /* Types whose text is not what rrtype_fields says. */
@@ -117,6 +117,29 @@ static const struct mnemonic mnemonics[] = {
 	{ FORM_PROTOCOL, 3, "DNSSEC" },
 	{ FORM_PROTOCOL, 4, "IPSEC" },
 	{ FORM_PROTOCOL, 255, "ALL" },
+	/* RFC 2535 section 7.1, where bits count from the left; SIGn is the low four.  KSK is BIND's. */
+	{ FORM_FLAGS, 0xc000, "NOKEY" },
+	{ FORM_FLAGS, 0x8000, "NOAUTH" },
+	{ FORM_FLAGS, 0x4000, "NOCONF" },
+	{ FORM_FLAGS, 0x2000, "FLAG2" },
+	{ FORM_FLAGS, 0x1000, "EXTEND" },
+	{ FORM_FLAGS, 0x0800, "FLAG4" },
+	{ FORM_FLAGS, 0x0400, "FLAG5" },
+	{ FORM_FLAGS, 0x0000, "USER" },
+	{ FORM_FLAGS, 0x0100, "ZONE" },
+	{ FORM_FLAGS, 0x0200, "HOST" },
+	{ FORM_FLAGS, 0x0300, "NTYP3" },
+	{ FORM_FLAGS, 0x0080, "FLAG8" },
+	{ FORM_FLAGS, 0x0040, "FLAG9" },
+	{ FORM_FLAGS, 0x0020, "FLAG10" },
+	{ FORM_FLAGS, 0x0010, "FLAG11" },
+	{ FORM_FLAGS, 0x0001, "KSK" },
+	{ FORM_FLAGS, 0, "SIG0" }, { FORM_FLAGS, 1, "SIG1" }, { FORM_FLAGS, 2, "SIG2" },
+	{ FORM_FLAGS, 3, "SIG3" }, { FORM_FLAGS, 4, "SIG4" }, { FORM_FLAGS, 5, "SIG5" },
+	{ FORM_FLAGS, 6, "SIG6" }, { FORM_FLAGS, 7, "SIG7" }, { FORM_FLAGS, 8, "SIG8" },
+	{ FORM_FLAGS, 9, "SIG9" }, { FORM_FLAGS, 10, "SIG10" }, { FORM_FLAGS, 11, "SIG11" },
+	{ FORM_FLAGS, 12, "SIG12" }, { FORM_FLAGS, 13, "SIG13" }, { FORM_FLAGS, 14, "SIG14" },
+	{ FORM_FLAGS, 15, "SIG15" },
 	{ FORM_SCHEME, 1, "NOTIFY" },
 };
 

@@ -26,6 +26,7 @@ enum form_field {
 	FORM_HASH,       /* 8 bits: number or mnemonic of an NSEC3 hash */
 	FORM_CERT,       /* 16 bits: number or mnemonic of a CERT type (RFC 4398 2.1) */
 	FORM_PROTOCOL,   /* 8 bits: number or mnemonic of a KEY protocol (RFC 2535 7.1) */
+	FORM_FLAGS,      /* 16 bits: number, or mnemonics of KEY flags with | between (RFC 2535 7.1) */
 	FORM_SCHEME,     /* 8 bits: number or mnemonic of a DSYNC scheme (RFC 9859 2.1) */
 	FORM_IPV4,       /* 32 bits: dotted decimal */
 	FORM_EUI64,      /* 64 bits: eight pairs of hex digits with hyphens (RFC 7043 4.2) */

@@ -294,6 +294,7 @@ static bool field_write(struct writer *w, uint8_t field)
 	}
 	case RD_16:
 	case FORM_CERT:
+	case FORM_FLAGS:
 		put_number(w, number_take(w, 2));
 		break;
 	case RD_32:

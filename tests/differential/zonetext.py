@@ -44,7 +44,10 @@ RDATA = {
     'NSAP': ['0x47.0005.80.005a00.0000.0001.e133.ffffff000161.00', '0x47000580', '0X4700'],
     'NSAP-PTR': ['a'],
     'SIG': ['A ' + SIG],
-    'KEY': ['256 3 8 AQID', '256 DNSSEC RSASHA256 AQ ID', '49152 3 8'],
+    'KEY': ['256 3 8 AQID', '256 DNSSEC RSASHA256 AQ ID', '49152 3 8', 'NOKEY|ZONE 3 8', 'nokey NONE 0',
+            'NOCONF|USER|SIG5 3 8 AQID', 'ZONE|HOST 3 8 AQID', 'NOAUTH|FLAG2|EXTEND|FLAG4|FLAG5|SIG0 3 8 AQID',
+            'HOST|FLAG8|FLAG9|FLAG10|FLAG11|SIG15 3 8 AQID', '|ZONE||SIG1| 3 8 AQID', 'NTYP3|KSK 3 8 AQID', 'ZO 3 8 AQID',
+            '0x3ff 3 8 AQID'],
     'PX': ['50 a b'],
     'GPOS': ['-32.6882 116.8652 10.0', '"-32.6882" "116.8652" "10.0"'],
     'AAAA': ['2001:db8::1', '::ffff:192.0.2.1', '2001:DB8:0:0:0:0:0:1'],
@@ -70,7 +73,7 @@ RDATA = {
     'RRSIG': ['A ' + SIG, 'A RSASHA256 1 1h 1893456000 1577836800 7 example. AQ ID',
               'TYPE1 5 1 60 20300101000000 20200101000000 7 example. AQ=='],
     'NSEC': ['b A MX RRSIG NSEC', 'b', 'b TYPE65280 A', '. a'],
-    'DNSKEY': ['256 3 8 AwEAAQID', '257 3 RSASHA256 AwEA AQID', '256 3 ED25519 ' + 42 * 'A' + 'A='],
+    'DNSKEY': ['256 3 8 AwEAAQID', 'ZONE 3 8 AwEAAQID', 'ZONE|KSK 3 8 AwEAAQID', '257 3 RSASHA256 AwEA AQID', '256 3 ED25519 ' + 42 * 'A' + 'A='],
     'DHCID': ['AAIB AQID'],
     'NSEC3': ['1 0 0 - %s A RRSIG' % HASH, '1 1 10 aabbccdd %s' % HASH.upper(),
               'SHA-1 0 0 - %s A' % HASH],
@@ -83,7 +86,7 @@ RDATA = {
     'RKEY': ['0 3 8 AQID'],
     'TALINK': ['a b'],
     'CDS': ['1 8 2 ' + 32 * '01', '0 0 0 00'],
-    'CDNSKEY': ['257 3 8 AwEAAQID', '0 3 0 AA=='],
+    'CDNSKEY': ['257 3 8 AwEAAQID', 'ZONE|SIG1 3 8 AwEAAQID', '0 3 0 AA=='],
     'OPENPGPKEY': ['AQ ID'],
     'CSYNC': ['66 3 A NS AAAA', '1 0'],
     'ZONEMD': ['1 1 1 ' + 48 * '01', '1 1 241 ' + 12 * '01'],
@@ -145,6 +148,8 @@ ACCEPTED = {
     'x TXT "\\"" \\\\',
     # NSD takes an unknown protocol for number 0.
     'x WKS 192.0.2.1 IMAP 5',
+    # BIND takes how a flag's name begins for the first of its list that begins so, also no letters at all.
+    'x KEY |ZONE||SIG1| 3 8 AQID', 'x KEY ZO 3 8 AQID',
 }
 
 
