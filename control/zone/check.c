@@ -54,7 +54,7 @@ static void fault(struct check *c, const struct record *rr, const char *format, 
 	c->report(c->arg, text);
 }
 
-#define TYPE_KEY 25 /* RFC 2535 */
+enum { TYPE_SIG = 24, TYPE_KEY = 25, TYPE_NXT = 30 }; /* RFC 2535 */
 
 /* What stands at one name. */
 struct found {
@@ -92,8 +92,10 @@ static void check_set(struct check *c, size_t i, size_t end, bool at_apex, struc
 		break;
 	case TYPE_RRSIG:
 	case TYPE_NSEC:
+	case TYPE_SIG:
 	case TYPE_KEY:
-		break; /* may stand beside a CNAME (RFC 4035 2.5, RFC 3007) */
+	case TYPE_NXT:
+		break; /* may stand beside a CNAME (RFC 4035 2.5, RFC 2535 2.3.5) */
 	default:
 		if (rr->type == TYPE_DNAME) {
 			f->dname = rr;

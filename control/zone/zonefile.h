@@ -75,7 +75,7 @@ int zonefile_read_lines(struct records *rs, const struct name *apex, const char 
 
 /* zone_check - what a zone must be before it is published: one SOA, at the apex;
  * an NS RRset there; all names within the apex; no meta-type; no CNAME beside
- * other data (RFC 2181 10.1; RRSIG, NSEC and KEY may, RFC 4035 2.5) nor twice; at
+ * other data (RFC 2181 10.1; RRSIG, NSEC and their forerunners may, RFC 4035 2.5) nor twice; at
  * most one DNAME at a name, none beside a CNAME (RFC 6672 2.3, 2.4); no RRset too
  * big for a message of 65,535 octets.  rs is sorted and its RDATA is checked;
  * files[record.file] names the file in messages (NULL: the zone's name stands

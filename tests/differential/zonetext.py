@@ -132,6 +132,7 @@ ENTRIES = [
     '$GENERATE 1-3 a$ MB x$', '$GENERATE 1-2 a$ A 192.0.2.$', '$GENERATE 1-2 a[$] A 192.0.2.$',
     '*.a MB x', 'a.b.c MG @', '@ MB x', 'example. MB x', '\\097\\.b MB x.\\046y', 'A.B.Example. TXT x',
     'a NS n\\.x', 'a\\032b TXT x', '_a._tcp SRV 1 2 3 _b', '\\@ TXT x', '"a" TXT x',
+    'x CNAME y\nx SIG A ' + SIG, 'x CNAME y\nx NXT y CNAME', 'x CNAME y\nx KEY 256 3 8 AQID',
     'x.other. A 192.0.2.1', '. A 192.0.2.1\nx A 192.0.2.1',
     'a.b\\$c TXT x', 'a 60 MX 10 "m"', 'a MX 10 ( m )',
 ] + ['%s A 192.0.2.1' % n for n in (

@@ -487,6 +487,17 @@ Test(zonefile, ttl)
 		    "z:1: warning: no TTL: taking the SOA's minimum, 0\n");
 }
 
+/* What may stand beside a CNAME (RFC 4035 section 2.5, RFC 2535 section 2.3.5). */
+Test(zonefile, beside_a_cname)
+{
+	expect_zone("a CNAME b\na SIG A 8 1 60 20300101000000 20200101000000 7 @ AQID\na NXT b CNAME\n"
+		    "a KEY 256 3 8 AQID\n",
+		    "a.example. 60 IN CNAME b.example.\n"
+		    "a.example. 60 IN SIG A 8 1 60 1893456000 1577836800 7 example. AQID\n"
+		    "a.example. 60 IN KEY 256 3 8 AQID\n"
+		    "a.example. 60 IN NXT b.example. CNAME\n");
+}
+
 /* What is not the zone's is ignored, wherever it stands in canonical order. */
 Test(zonefile, outside_the_zone)
 {
