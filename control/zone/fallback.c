@@ -772,8 +772,9 @@ static bool field_read(struct fallback *f, uint8_t field)
 	case RD_BITMAP:
 		return bitmap_field(f, false);
 	case RD_REST:
-	case RD_REST_1:
 		return base64_field(f);
+	case RD_REST_1:
+		return fallback_wanted(f) && base64_field(f);
 	case RD_GATEWAY:
 		return gateway_field(f);
 	case RD_HIP:
@@ -806,7 +807,7 @@ static bool field_read(struct fallback *f, uint8_t field)
 	case FORM_LOCATOR:
 		return groups_field(f, 4, 4, ':', false);
 	case FORM_HEX:
-		return hex_field(f);
+		return fallback_wanted(f) && hex_field(f);
 	case FORM_SALT:
 		return salt_field(f);
 	case FORM_BASE32:

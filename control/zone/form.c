@@ -9,11 +9,12 @@
 #define FIELDS_MAX 10
 
 #define FORM_SIG { FORM_TYPE, FORM_ALGORITHM, RD_8, FORM_TIME, FORM_STAMP, FORM_STAMP, \
-		   RD_16, RD_NAME, RD_REST }
-#define FORM_KEY { FORM_FLAGS, FORM_PROTOCOL, FORM_ALGORITHM, RD_REST }
+		   RD_16, RD_NAME, RD_REST_1 }
+#define FORM_KEY { FORM_FLAGS, FORM_PROTOCOL, FORM_ALGORITHM, RD_REST_1 }
 #define FORM_DS  { RD_16, FORM_ALGORITHM, FORM_DIGEST, FORM_HEX }
 
-/* Types whose text is not what rrtype_fields says. */
+/* Types whose text is not what rrtype_fields says.  RD_REST_1 and FORM_HEX want a word, which may be
+ * empty in quotes. */
 static const struct {
 	uint16_t type;
 	uint8_t fields[FIELDS_MAX];
@@ -24,17 +25,18 @@ static const struct {
 	{ 11, { FORM_IPV4, FORM_SERVICES } },              /* WKS */
 	{ 22, { FORM_NSAP } },
 	{ 24, FORM_SIG },
-	{ 25, FORM_KEY },
+	{ 25, { FORM_FLAGS, FORM_PROTOCOL, FORM_ALGORITHM, RD_REST } }, /* KEY: perhaps none */
 	{ 30, { RD_NAME, FORM_NXT } },
 	{ 31, { FORM_HEX } },                              /* EID */
 	{ 32, { FORM_HEX } },                              /* NIMLOC */
 	{ 34, { FORM_ATMA } },
-	{ 37, { FORM_CERT, RD_16, FORM_ALGORITHM, RD_REST } },
+	{ 37, { FORM_CERT, RD_16, FORM_ALGORITHM, RD_REST_1 } },
 	{ 40, { RD_8, RD_8, RD_8, RD_REST } },             /* SINK */
 	{ 43, FORM_DS },
 	{ 44, { RD_8, RD_8, FORM_HEX } },                  /* SSHFP */
 	{ 46, FORM_SIG },                                  /* RRSIG */
 	{ 48, FORM_KEY },                                  /* DNSKEY */
+	{ 49, { RD_REST_1 } },                             /* DHCID */
 	{ 50, { FORM_HASH, RD_8, RD_16, FORM_SALT, FORM_BASE32, RD_BITMAP } }, /* NSEC3 */
 	{ 51, { FORM_HASH, RD_8, RD_16, FORM_SALT } },     /* NSEC3PARAM */
 	{ 52, { RD_8, RD_8, RD_8, FORM_HEX } },            /* TLSA */
@@ -42,6 +44,7 @@ static const struct {
 	{ 57, FORM_KEY },                                  /* RKEY */
 	{ 59, FORM_DS },                                   /* CDS */
 	{ 60, FORM_KEY },                                  /* CDNSKEY */
+	{ 61, { RD_REST_1 } },                             /* OPENPGPKEY */
 	{ 63, { RD_32, RD_8, RD_8, FORM_HEX } },           /* ZONEMD */
 	{ 66, { FORM_TYPE, FORM_SCHEME, RD_16, RD_NAME } }, /* DSYNC */
 	{ 104, { RD_16, FORM_LOCATOR } },                  /* NID */

@@ -31,7 +31,7 @@ enum form_field {
 	FORM_IPV4,       /* 32 bits: dotted decimal */
 	FORM_EUI64,      /* 64 bits: eight pairs of hex digits with hyphens (RFC 7043 4.2) */
 	FORM_LOCATOR,    /* 64 bits: four groups of hex digits with colons (RFC 6742 2.1.2) */
-	FORM_HEX,        /* hex digits to the end */
+	FORM_HEX,        /* hex digits to the end, "" for none */
 	FORM_SALT,       /* length octet and octets in hex, "-" for none (RFC 5155 3.3) */
 	FORM_BASE32,     /* length octet and octets in base 32 hex (RFC 5155 3.3) */
 	FORM_OCTETS,     /* one string to the end of the RDATA, without a length */

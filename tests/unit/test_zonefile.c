@@ -251,6 +251,10 @@ static const struct fault_case faults[] = {
 	{ "$GENERATE 2147483646-2147483647 a${1} A 1.2.3.4\n",
 	  "z:5: $GENERATE at 2147483647: number out of range\n" },
 
+	/* An empty field must be said to be empty. */
+	{ "a TLSA 3 1 1\n", "z:5: the record ends too early\n" },
+	{ "a OPENPGPKEY\n", "z:5: the record ends too early\n" },
+
 	/* The zone as a whole. */
 	{ "@ SOA ns h 2 2 3 4 5\n", "z:5: example.: a second SOA\n" },
 	{ "a SOA ns h 1 2 3 4 5\n", "z:5: a.example.: a SOA that is not at the zone's apex\n" },
@@ -496,6 +500,17 @@ Test(zonefile, beside_a_cname)
 		    "a.example. 60 IN SIG A 8 1 60 1893456000 1577836800 7 example. AQID\n"
 		    "a.example. 60 IN KEY 256 3 8 AQID\n"
 		    "a.example. 60 IN NXT b.example. CNAME\n");
+}
+
+/* No octets where a digest, key or tag should be: NSD's "", Knot's CAA. */
+Test(zonefile, empty_fields)
+{
+	expect_zone("a TLSA 3 1 1 \"\"\na OPENPGPKEY \"\"\na CAA 0 \"\" x\na CAA 0 is-sue x\na ZONEMD 1 1 240 01\n",
+		    "a.example. 60 IN TLSA \\# 3 030101\n"
+		    "a.example. 60 IN OPENPGPKEY \\# 0\n"
+		    "a.example. 60 IN ZONEMD 1 1 240 01\n"
+		    "a.example. 60 IN CAA \\# 3 000078\n"
+		    "a.example. 60 IN CAA 0 is-sue \"x\"\n");
 }
 
 /* What is not the zone's is ignored, wherever it stands in canonical order. */
