@@ -91,6 +91,7 @@ bool fallback_word(struct fallback *f)
 	end = f->quoted ? string_end(begin, f->end) : plain_end(begin, f->end);
 	f->word = begin;
 	f->word_end = end ? end : f->end;
+	f->open = !end;
 	if (!end)
 		return fallback_fault(f, "a quote is not closed");
 	f->at = end + f->quoted;
@@ -372,7 +373,7 @@ static bool name_of(struct fallback *f, uint8_t wire[NAME_MAX_LEN], size_t *len)
 		for (; p < end && *p != '.'; label++) {
 			uint8_t octet;
 
-			if (*p != '\\' && ((uint8_t)*p < ' ' || *p == 0x7f))
+			if (*p != '\\' && !f->quoted && ((uint8_t)*p < ' ' || *p == 0x7f))
 				return fallback_fault(f, "a control character in a name");
 			if (!fallback_octet(f, &p, end, &octet))
 				return false;
@@ -905,5 +906,6 @@ const char *fallback_read(struct fallback *f, const char *text, size_t len)
 	f->end = text + len;
 	f->depth = 0;
 	f->word = NULL;
+	f->open = false;
 	return entry_read(f, len > 0 && !is_blank(*text)) ? NULL : f->cause;
 }

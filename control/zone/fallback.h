@@ -41,6 +41,7 @@ struct fallback {
 	unsigned depth;              /* of parentheses */
 	const char *word, *word_end; /* without its quotes; NULL: the entry has ended */
 	bool quoted;
+	bool open;                   /* the quote is not closed */
 	const char *cause;
 	uint8_t scratch[FALLBACK_RDATA_MAX];
 	uint32_t params[FALLBACK_RDATA_MAX / 4]; /* SvcParams: key and place */

@@ -141,8 +141,8 @@ static void no_memory(struct reading *r)
 
 /* entry_end - the newline that ends the entry which begins at p, or the last one
  * of the text; *lines counts the newlines before it.  Parentheses may span lines,
- * and quotes within them too (RFC 1035 5.1). */
-static const char *entry_end(const char *p, const char *end, uint64_t *lines)
+ * and quotes within them too (RFC 1035 5.1); with `strings` quotes anywhere. */
+static const char *entry_end(const char *p, const char *end, bool strings, uint64_t *lines)
 {
 	const char *last = end - 1;
 	bool quoted = false;
@@ -168,7 +168,7 @@ static const char *entry_end(const char *p, const char *end, uint64_t *lines)
 				p = (const char *)memchr(p, '\n', (size_t)(end - p)) - 1;
 			break;
 		case '\n':
-			if (depth == 0)
+			if (depth == 0 && !(strings && quoted))
 				return p;
 			++*lines;
 			break;
@@ -255,7 +255,7 @@ static struct entry entry_find(struct source *src, const char *at)
 	for (;;) {
 		uint64_t lines;
 
-		e.end = entry_end(e.begin, end, &lines);
+		e.end = entry_end(e.begin, end, false, &lines);
 		e.end_line = e.line + lines;
 		if (e.end >= at || e.end + 1 >= end)
 			return e;
@@ -886,14 +886,37 @@ static void error_tell(struct source *src, const struct entry *e, const char *at
 	fault_near(src, line, cause, p, word_end(p, at));
 }
 
+/* string_record - a quote is open at the end of e: read the record with what follows up to
+ * where the quote is closed and the line ends, as NSD does.  If that is one, e becomes that. */
+static bool string_record(struct source *src, struct entry *e)
+{
+	struct entry longer = *e;
+	const char *where;
+	uint64_t lines;
+
+	longer.end = entry_end(e->begin, src->text + src->len, true, &lines);
+	longer.end_line = e->line + lines;
+	if (fallback_record(src, src->scanner, e->begin, (size_t)(longer.end - e->begin), &where))
+		return false;
+	*e = longer;
+	return true;
+}
+
 /* error_record - the scanner refuses a record, e, in the line that ends at `at`.  When
  * the fallback refuses it too, the reader that came further tells why. */
-static void error_record(struct source *src, const struct entry *e, const char *at, uint64_t line)
+static void error_record(struct source *src, struct entry *e, const char *at, uint64_t line)
 {
 	struct reading *r = src->r;
 	zs_scanner_t *s = src->scanner;
 	const char *where;
 	const char *cause = fallback_record(src, s, e->begin, (size_t)(e->end - e->begin), &where);
+
+	if (cause && !r->stop && !r->lines && r->fallback->open) {
+		if (string_record(src, e))
+			cause = NULL;
+		else /* for what there is to tell of it */
+			cause = fallback_record(src, s, e->begin, (size_t)(e->end - e->begin), &where);
+	}
 
 	if (cause && !r->stop) {
 		if (where <= error_at(src, e, at))

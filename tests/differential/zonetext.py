@@ -133,6 +133,9 @@ ENTRIES = [
     '$GENERATE 1-3 a$ MB x$', '$GENERATE 1-2 a$ A 192.0.2.$', '$GENERATE 1-2 a[$] A 192.0.2.$',
     '*.a MB x', 'a.b.c MG @', '@ MB x', 'example. MB x', '\\097\\.b MB x.\\046y', 'A.B.Example. TXT x',
     'a NS n\\.x', 'a\\032b TXT x', '_a._tcp SRV 1 2 3 _b', '\\@ TXT x', '"a" TXT x',
+    'x TXT "a\nb"', 'x TXT "a\n;b\n" c ; "\ny TXT "d"', 'x TXT a"b\nc"', '"x\ny" TXT a', 'x MB "a\nb"',
+    'x URI 1 1 "a\nb"', 'x TXT "a\n$TTL 5\n"\ny A 192.0.2.2', 'x TXT "a" "b\nc" ( d "e\n" )\ny TXT x',
+    'x TXT "\\"\n\\\\" y', 'x TXT "a\ny TXT b"\nz TXT c', 'x TXT "a\\\nb"',
     'x CNAME y\nx SIG A ' + SIG, 'x CNAME y\nx NXT y CNAME', 'x CNAME y\nx KEY 256 3 8 AQID',
     'x.other. A 192.0.2.1', '. A 192.0.2.1\nx A 192.0.2.1',
     'a.b\\$c TXT x', 'a 60 MX 10 "m"', 'a MX 10 ( m )',
@@ -145,6 +148,8 @@ ENTRIES = [
 
 # Texts that differ, each with its reason.
 ACCEPTED = {
+    # NSD's scanner does not match a backslash before a newline in quotes, and prints it; BIND reads it as we do.
+    'x TXT "a\\\nb"',
     # NSD 4.6 takes the newline behind an escaped backslash as escaped too; BIND and RFC
     # 1035 section 5.1 do not.
     'x TXT "\\"" \\\\',

@@ -513,6 +513,24 @@ Test(zonefile, empty_fields)
 		    "a.example. 60 IN CAA 0 is-sue \"x\"\n");
 }
 
+/* A quoted string goes over lines, in parentheses or not (NSD); what stands behind it is read as ever,
+ * and one that is not closed is a fault of its own line only. */
+Test(zonefile, strings_over_lines)
+{
+	expect_zone("a TXT \"x\ny\" z ; \"\nb TXT \"\n;(\n\" ( \"\n\"\n) \\\"\nc A 1.2.3.4\n"
+		    "d TXT \"\\\n\\\\\n$TTL 5\n\"\n  TXT e\n\"\n\" A 1.2.3.5\n",
+		    "\\010.example. 60 IN A 1.2.3.5\n"
+		    "a.example. 60 IN TXT \"x\\010y\" \"z\"\n"
+		    "b.example. 60 IN TXT \"\\010;(\\010\" \"\\010\" \"\\\"\"\n"
+		    "c.example. 60 IN A 1.2.3.4\n"
+		    "d.example. 60 IN TXT \"e\"\n"
+		    "d.example. 60 IN TXT \"\\010\\\\\\010$TTL 5\\010\"\n");
+	expect_faults(HEAD, &(struct fault_case){ "a TXT \"x\nb A 1.2.3.4\nc A x\n",
+		      "z:5: a quote is not closed near \"x\"\nz:7: invalid address character near \"x\"\n" });
+	expect_faults(HEAD, &(struct fault_case){ "a TXT \"x\n\" y\nb A x\nc TXT \"\\\"\n",
+		      "z:7: invalid address character near \"x\"\nz:8: a quote is not closed near \"\\\"\"\n" });
+}
+
 /* What is not the zone's is ignored, wherever it stands in canonical order. */
 Test(zonefile, outside_the_zone)
 {
