@@ -26,6 +26,8 @@ import wire
 
 UDP = 4096
 DO_SIZES = (512, 1232, 4096)
+PLAIN_SIZES = (None, 512, 1232, 4096)  # without DO; None: without EDNS
+PLAIN_SHARE = 0.15  # of the questions for other than owners' names
 TYPES = [wire.TYPES[t] for t in ('A', 'AAAA', 'NS', 'SOA', 'MX', 'TXT', 'CNAME', 'DNAME', 'DS', 'DNSKEY', 'NSEC',
                                  'NSEC3', 'NSEC3PARAM', 'RRSIG')]
 
@@ -202,19 +204,25 @@ def owners(apex, records, text):
     return plain, sorted(hashed - {n.lower() for n in plain})
 
 
+def ask(rng, tag, name, qtype):
+    """One question, mostly with DO."""
+    dnssec = rng.random() > PLAIN_SHARE
+    return questions.Question(tag, name, qtype, edns=rng.choice(DO_SIZES if dnssec else PLAIN_SIZES), dnssec=dnssec)
+
+
 def ask_all(rng, known, hashed, scale):
     out = []
 
     def put(tag, name, qtype):
-        size = rng.choice(DO_SIZES)
-        out.append(questions.Question(tag, name, qtype, edns=size, dnssec=True))
+        out.append(ask(rng, tag, name, qtype))
 
     for owner in sorted(known):
         for qtype in TYPES:
             for size in DO_SIZES:
                 out.append(questions.Question('owner', owner, qtype, edns=size, dnssec=True))
+            for size in rng.sample(PLAIN_SIZES, rng.choice((0, 1, 1))):
+                out.append(questions.Question('owner-without-do', owner, qtype, edns=size))
             if rng.random() < 0.3:
-                out.append(questions.Question('owner-without-do', owner, qtype, edns=1232))
                 out.append(questions.Question('tcp', owner, qtype, edns=1232, dnssec=True, tcp=True))
         out.append(questions.Question('any-udp', owner, wire.ANY, edns=1232, dnssec=True))
         out.append(questions.Question('any-tcp', owner, wire.ANY, edns=1232, dnssec=True, tcp=True))
@@ -230,15 +238,14 @@ def ask_all(rng, known, hashed, scale):
 
 
 def at_random(rng, pool, count):
-    """`count` questions, with DO, for names out of the blue below those of the pool."""
+    """`count` questions for names out of the blue below those of the pool."""
     out = []
     while len(out) < count:
         name = rng.choice(pool)
         for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
             name = bytes([n := rng.randrange(1, 9)]) + bytes(rng.choice(b'abcxyz019-_*') for _ in range(n)) + name
         if len(name) < 250:
-            out.append(questions.Question('random', questions.mixed_case(rng, name), rng.choice(TYPES),
-                                          edns=rng.choice(DO_SIZES), dnssec=True))
+            out.append(ask(rng, 'random', questions.mixed_case(rng, name), rng.choice(TYPES)))
     return out
 
 
@@ -277,7 +284,7 @@ def validate(server, keys, asked):
 
 
 def limit(q):
-    return 65535 if q.tcp else max(512, min(UDP, q.edns))
+    return 65535 if q.tcp else max(512, min(UDP, q.edns or 0))
 
 
 def match(q, *rest):
