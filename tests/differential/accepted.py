@@ -195,10 +195,33 @@ def cd_is_not_copied(q, ours, theirs, world):
         not ours.flags & (wire.CD | wire.AD)
 
 
-# Extended errors (RFC 8914) other than "Not Authoritative": Knot and NSD each have some of their own.
-@accept(ALL, 'opt')
-def extended_errors(q, ours, theirs, world):
-    return ours.opt is not None and theirs.opt is not None and not ours.opt[3] and theirs.opt[3][:2] == b'\0\x0f'
+def extended_error(ours, theirs):
+    """INFO-CODE and text of the extended error (RFC 8914) by which alone their OPT differs from ours, or None."""
+    if not ours.opt or not theirs.opt or ours.opt[:3] != theirs.opt[:3] or ours.opt[3] or \
+            theirs.opt[3][:2] != b'\0\x0f' or int.from_bytes(theirs.opt[3][2:4], 'big') != len(theirs.opt[3]) - 4:
+        return None
+    return int.from_bytes(theirs.opt[3][4:6], 'big'), theirs.opt[3][6:]
+
+
+# Extended errors are optional (RFC 8914 3).  We give the one that two peers give, "Not Authoritative"; of the
+# others each is one peer's own.  To a class that is not IN NSD says "Not Supported" (4.22).  (BIND says "Prohibited",
+# 4.19, to HESIOD; other_classes_are_refused is about that.)
+@accept('nsd', 'opt')
+def nsd_calls_classes_unsupported(q, ours, theirs, world):
+    return q.qclass != wire.IN and ours.rcode == theirs.rcode == wire.REFUSED and \
+        extended_error(ours, theirs) == (21, b'')
+
+
+# "Other" (4.1) with words of their own: BIND where it gives a chain up, which is SERVFAIL there and the chain as far
+# as it goes here; NSD for YXDOMAIN, which says the same.
+@accept('bind', 'opt')
+def bind_says_that_it_gave_up(q, ours, theirs, world):
+    return theirs.rcode == wire.SERVFAIL and extended_error(ours, theirs) == (0, b'max. restarts reached')
+
+
+@accept('nsd', 'opt')
+def nsd_says_why_yxdomain(q, ours, theirs, world):
+    return theirs.rcode == wire.YXDOMAIN and extended_error(ours, theirs) == (0, b'DNAME expansion became too large')
 
 
 # BIND does not say that it is not authoritative for a name (RFC 8914 4.21); NSD and Knot do.
