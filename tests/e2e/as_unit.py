@@ -1,14 +1,17 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""as_unit.py UNIT COMMAND...: run a command under the system call filter that systemd would
-make of the unit file, without systemd.  The rest of the unit (user, capabilities) is setpriv's."""
+"""as_unit.py UNIT COMMAND...: run a command under the system call filters that systemd would
+make of the unit file (SystemCallFilter, MemoryDenyWriteExecute), without systemd.  The rest of
+the unit (user, capabilities) is setpriv's."""
 import ctypes
 import errno
+import mmap
 import os
 import subprocess
 import sys
 
 KILL_PROCESS, ERRNO, ALLOW = 0x80000000, 0x00050000, 0x7fff0000  # seccomp(2)
+MASKED_EQ = 7  # seccomp_rule_add(3)
 
 
 def group(name):
@@ -38,10 +41,27 @@ def read_unit(path):
     return allowed, action
 
 
+class Comparison(ctypes.Structure):
+    _fields_ = [('argument', ctypes.c_uint), ('how', ctypes.c_int), ('mask', ctypes.c_uint64), ('value', ctypes.c_uint64)]
+
+
+def deny_write_execute(lib):
+    """No memory that can be written and executed, at once or by turns."""
+    filter_ = ctypes.c_void_p(lib.seccomp_init(ALLOW))
+    both, execute, shm_exec = mmap.PROT_WRITE | mmap.PROT_EXEC, mmap.PROT_EXEC, 0o100000
+    for call, bits in ((b'mmap', both), (b'mprotect', execute), (b'pkey_mprotect', execute), (b'shmat', shm_exec)):
+        number = lib.seccomp_syscall_resolve_name(call)
+        assert lib.seccomp_rule_add(filter_, ERRNO | errno.EPERM, number, 1, Comparison(2, MASKED_EQ, bits, bits)) == 0
+    assert lib.seccomp_load(filter_) == 0
+
+
 def main(unit, *command):
     allowed, action = read_unit(unit)
     lib = ctypes.CDLL('libseccomp.so.2')
     lib.seccomp_init.restype = ctypes.c_void_p
+    with open(unit) as f:
+        if 'MemoryDenyWriteExecute=yes\n' in f:
+            deny_write_execute(lib)
     filter_ = ctypes.c_void_p(lib.seccomp_init(action))
     for call in allowed:
         number = lib.seccomp_syscall_resolve_name(call.encode())

@@ -248,8 +248,31 @@ def the_unit_permits_what_is_needed():
     L.start_control()
 
 
+def the_dataplanes_unit_permits_what_is_needed():
+    """Its ports, its user, its own filter, and the end of the steering program."""
+    if not FILTERED:
+        return
+    unit = os.path.join(lab.HERE, '..', '..', 'scripts', 'pollux-dataplane.service')
+    with open(unit) as f:
+        bounding = [line.split('=')[1].split() for line in f if line.startswith('CapabilityBoundingSet=')][0]
+    equal(L.dataplane.stop(), 0, 'status')
+    p = L.start('dataplane-unit', ['setpriv', '--bounding-set', ','.join(['-all'] + [c.lower().replace('cap_', '+') for c in bounding]),
+                                   sys.executable, os.path.join(lab.HERE, 'as_unit.py'), unit,
+                                   os.environ['POLLUX_DATAPLANE'], '--config', L.path('pollux.yaml')], L.server)
+    p.wait_ready()
+    lab.wait_until(lambda: L.ask_control('status')['dataplane']['attached'], 5, 'it is attached')
+    with L.counting(answered=1):
+        equal(L.ask('www.example.com', 'A').rcode, 0, 'rcode')
+    for word in ('cannot', 'not filtered'):
+        check(word not in p.output(), '%s', p.output())
+    equal(p.stop(), 0, 'status')
+    check('xdp' not in L.in_server('ip', 'link', 'show', 'eth0'), 'the steering program is still there')
+    L.start_dataplane()
+
+
 lab.main(L, every_thread_has_given_up_its_rights, one_small_process_keeps_one_right, both_say_who_they_are,
          files_are_the_users_own, answers, changes_and_reloads, a_hung_dataplane_is_bypassed_and_returns,
          each_goes_on_when_the_other_dies, the_steering_program_goes_with_the_dataplane, the_unit_permits_what_is_needed,
+         the_dataplanes_unit_permits_what_is_needed,
          a_user_that_is_not_there_is_refused, a_folder_of_somebody_else_is_refused,
          what_a_reload_cannot_read_is_told, who_is_not_root_needs_not_be)
