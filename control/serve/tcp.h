@@ -42,8 +42,8 @@ struct tcp_layer {
 	void *(*open)(void *arg, struct tcp_conn *c);
 
 	/* decode - take octets off the wire, *in and *len moved past them, and write at
-	 * most `room` of plaintext to out, which is *len + TCP_LAYER_HELD or more.  It may tcp_conn_put (a handshake).  Returns how
-	 * many were written; 0 when all input was taken and more is needed;
+	 * most `room` of plaintext to out, which is *len + TCP_LAYER_HELD or more.  It may
+	 * tcp_conn_put (a handshake).  Returns how many were written; 0 when all input was taken and more is needed;
 	 * TCP_LAYER_ENDED when the peer sends no more (what it asked is still answered);
 	 * TCP_LAYER_BROKEN when the connection cannot go on (what was put is still sent).
 	 * After a positive number it is called again, also with *len 0, unless answers have

@@ -99,7 +99,8 @@ def everybody_comes_while(held):
 
 
 def behind_tcp():
-    with L.counting(control_tcp_evicted='>=3', control_quic_accepted=1, control_quic_retried='>=1', control_dtls_accepted=1):
+    with L.counting(control_tcp_evicted='>=3', control_quic_accepted=1, control_quic_retried='>=1',
+                    control_dtls_accepted=1):
         everybody_comes_while(sockets(lambda: ask(L.tcp())))
 
 
