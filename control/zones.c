@@ -234,21 +234,25 @@ static void registry_remove(struct zones *z, struct zone_entry *e)
 struct faults {
 	struct job *job;
 	unsigned cnt;
-	char text[ZONES_TEXT]; /* the first one */
+	char text[ZONES_TEXT]; /* the first one that is no warning */
 };
 
 static void on_fault(void *arg, const char *text)
 {
 	struct faults *f = arg;
 	struct job *j = f->job;
+	bool warning = strstr(text, ": warning: ") != NULL; /* zonefile_report's */
 
-	if (f->cnt++ == 0)
+	if (!warning && f->cnt++ == 0)
 		snprintf(f->text, sizeof(f->text), "%s", text);
 	if (j->fault_cnt < ZONES_FAULTS) {
 		j->fault[j->fault_cnt] = strdup(text);
 		j->fault_cnt += j->fault[j->fault_cnt] != NULL;
 	}
-	log_error("%s", text);
+	if (warning)
+		log_warn("%s", text);
+	else
+		log_error("%s", text);
 }
 
 /* Notes which readers have not yet seen that memory was retired.  The mutex is held. */
