@@ -278,3 +278,78 @@ Test(replay, readers_at_each_point_of_a_commit, .init = set_up, .timeout = 240)
 	cr_assert(searches > 100000, "%lu searches", searches);
 	cr_assert(grown > 10 && shrunk > 10, "%lu with a larger, %lu with a smaller table", grown, shrunk);
 }
+
+/* ---- how far a search goes ---- */
+
+static unsigned probes;
+
+static void count_probes(const char *point)
+{
+	probes += !strcmp(point, "read: probe");
+}
+
+static void put_small_zone(struct txn *t, const char *apex_text)
+{
+	static const char *const below[] = { "", "www.", "*.w.", "a.b.c." };
+	struct name apex, n;
+	struct records rs;
+	char text[64];
+
+	name_from_text(&apex, apex_text);
+	records_init(&rs);
+	for (unsigned i = 0; i < 4; i++) {
+		snprintf(text, sizeof(text), "%s%s", below[i], apex_text);
+		name_from_text(&n, text);
+		put_record(&rs, &n, i ? TYPE_A : TYPE_SOA);
+		if (!i)
+			put_record(&rs, &n, TYPE_NS);
+	}
+	cr_assert_eq(records_sort(&rs), 0);
+	cr_assert_eq(txn_zone_put(t, &apex, &rs), 0);
+	records_free(&rs);
+}
+
+/* The zone of a name is found in as many probes among thousands of zones, beside it and below
+ * others, as when it is alone. */
+Test(replay, as_few_probes_among_many_zones, .init = set_up)
+{
+	static const char *const names_asked[] = { "one.test.", "www.one.test.", "x.one.test.", "x.y.one.test.", "q.w.one.test.",
+		"b.c.one.test.", "x.b.c.one.test.", "1.2.3.4.5.6.7.8.9.one.test." };
+	unsigned alone[8], most = 0;
+	uint64_t version;
+
+	for (unsigned many = 0; many < 2; many++) {
+		struct txn *t = db_begin(db);
+
+		if (!many)
+			put_small_zone(t, "one.test.");
+		for (unsigned i = 0; many && i < MANY; i++) {
+			char text[64];
+
+			snprintf(text, sizeof(text), i % 5 ? "z%u.test." : "below.z%u.test.", i % 5 ? i : i + 1);
+			put_small_zone(t, text);
+		}
+		cr_assert_eq(txn_commit(t, &version), 0);
+		reader_online(&late);
+		reader_begin(&late);
+		for (unsigned i = 0; i < 8; i++) {
+			struct name n;
+			struct found f;
+
+			name_from_text(&n, names_asked[i]);
+			probes = 0;
+			replay_hook = count_probes;
+			find_name(&late, &n, name_hash(arena_map_head(&late.map)->secret, n.wire, n.len), NULL,
+				  NAME_MAX_LABELS, &f);
+			replay_hook = NULL;
+			cr_assert(f.zone && f.zone->labels == 2 && name_within(n.wire, f.zone->name), "%s", names_asked[i]);
+			if (many)
+				cr_expect_eq(probes, alone[i], "%s: %u, %u", names_asked[i], probes, alone[i]);
+			alone[i] = probes;
+			most = probes > most ? probes : most;
+		}
+		reader_end(&late);
+		reader_offline(&late);
+	}
+	cr_expect_leq(most, 6, "%u", most);
+}
