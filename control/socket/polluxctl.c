@@ -233,9 +233,9 @@ static void print_stats(const json_t *result)
 	grid_add(&g, "WHAT");
 	grid_add(&g, "COUNT");
 	json_array_foreach(workers, i, w) {
-		static const char *const part[] = {"counters", "rcodes"};
+		static const char *const part[] = {"counters", "rcodes", "opcodes"};
 
-		for (unsigned k = 0; k < 2; k++) {
+		for (unsigned k = 0; k < 3; k++) {
 			json_object_foreach(json_object_get(w, part[k]), key, value) {
 				if (json_integer_value(value) == 0)
 					continue;

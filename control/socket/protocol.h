@@ -109,14 +109,14 @@
  *      Without a dataplane: {"attached": false, "pid": null, "workers": []}.
  *
  * The result of stats (all counted since the process behind it started; names are
- * those of protocol_counter below, of rcode_name and of steer_reason_name):
+ * those of protocol_counter below, of rcode_name, opcode_name and steer_reason_name):
  *
  *      {"workers": [{"name": "worker 0", "counters": {"received": 1, ...},
- *                    "rcodes": {"NOERROR": 1, ...}}],
+ *                    "rcodes": {"NOERROR": 1, ...}, "opcodes": {"NOTIFY": 1, ...}}],
  *       "steering": {"redirect": 1, ...}}
  *
- *      Every counter is there; of the rcodes those that are not 0.  "steering" is the
- *      sum over all ports, and {} when there is no port with the steering program.
+ *      Every counter is there; of the rcodes, and of the opcodes but QUERY, those that are not 0.
+ *      "steering" is the sum over all ports, and {} when there is no port with the steering program.
  *
  * What a peer may do wrong, and the code it gets:
  *

@@ -825,8 +825,9 @@ static void show_status(struct client *c)
 
 static json_t *slot_stats(const struct status_slot *slot)
 {
-	json_t *o = json_object(), *counters = json_object(), *rcodes = json_object();
-	char name[sizeof(slot->name) + 1] = "", rcode[16];
+	json_t *o = json_object(), *counters = json_object(), *rcodes = json_object(),
+	       *opcodes = json_object();
+	char name[sizeof(slot->name) + 1] = "", rcode[16], opcode[16];
 
 	memcpy(name, slot->name, sizeof(slot->name));
 	json_object_set_new(o, "name", protocol_text(name));
@@ -839,8 +840,15 @@ static json_t *slot_stats(const struct status_slot *slot)
 		if (n > 0)
 			set_uint(rcodes, rcode_name(rcode, (uint16_t)i), n);
 	}
+	for (unsigned i = 0; i < STATUS_OPCODES; i++) {
+		uint64_t n = atomic_load_explicit(&slot->opcode[i], memory_order_relaxed);
+
+		if (n > 0)
+			set_uint(opcodes, opcode_name(opcode, (uint8_t)i), n);
+	}
 	json_object_set_new(o, "counters", counters);
 	json_object_set_new(o, "rcodes", rcodes);
+	json_object_set_new(o, "opcodes", opcodes);
 	return o;
 }
 

@@ -952,6 +952,17 @@ static inline size_t answer_no_name(const struct reader *r, const struct query *
 	return write_opt(r, q, out, at + s->len, RCODE_NXDOMAIN);
 }
 
+/* A message whose opcode is not QUERY, which costs those that are nothing; only the slot's owner writes
+ * it, as status_count. */
+static __attribute__((noinline)) void count_opcode(const struct reader *r, uint8_t opcode)
+{
+	_Atomic uint64_t *counter = r->slot ? &r->slot->opcode[opcode % STATUS_OPCODES] : NULL;
+
+	if (counter)
+		atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+				      memory_order_relaxed);
+}
+
 size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint16_t *rcode)
 {
 	if (q->options.cookie_len && q->opcode == OPCODE_QUERY && edns_refuse(r, q)) {
@@ -959,6 +970,8 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 		q->rcode = RCODE_BADCOOKIE;
 	}
 	if (q->decided) {
+		if (q->opcode != OPCODE_QUERY)
+			count_opcode(r, q->opcode);
 		*rcode = q->rcode;
 		return query_error(r, q, out, q->rcode);
 	}

@@ -162,7 +162,8 @@ void query_prefetch(const struct reader *r, struct query *q);
 
 /* query_answer - write the answer to q into out[0..q->limit), which may be the
  * query's own buffer.  Returns its length in octets, always at least 12 and at
- * most q->limit; the rcode written (with its extended bits) is stored to *rcode. */
+ * most q->limit; the rcode written (with its extended bits) is stored to *rcode.  Opcodes other than
+ * QUERY are counted in the reader's slot, if it has one. */
 size_t query_answer(const struct reader *r, struct query *q, uint8_t *out,
 		    uint16_t *rcode);
 

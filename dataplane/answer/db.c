@@ -145,6 +145,8 @@ int db_reader_reserve(struct db *db, uint32_t pid, enum status_kind kind, unsign
 			atomic_store_explicit(&s->counter[c], 0, memory_order_relaxed);
 		for (unsigned c = 0; c < STATUS_RCODES; c++)
 			atomic_store_explicit(&s->rcode[c], 0, memory_order_relaxed);
+		for (unsigned c = 0; c < STATUS_OPCODES; c++)
+			atomic_store_explicit(&s->opcode[c], 0, memory_order_relaxed);
 		atomic_store_explicit(&s->heartbeat, 0, memory_order_relaxed);
 		atomic_store_explicit(&s->punt.tail,
 			atomic_load_explicit(&s->punt.head, memory_order_relaxed),

@@ -57,6 +57,7 @@ enum status_counter {
 	CNT_COUNT
 };
 #define STATUS_RCODES 24 /* 0..23 */
+#define STATUS_OPCODES 16 /* all (RFC 6895 section 2.2) */
 
 /* One datagram handed over.  Addresses and ports in network byte order. */
 struct punt_entry {
@@ -87,6 +88,7 @@ struct status_slot {
 	char name[32];                          /* e.g. "worker 0", set once by the owner */
 	alignas(64) _Atomic uint64_t counter[CNT_COUNT];
 	_Atomic uint64_t rcode[STATUS_RCODES];
+	_Atomic uint64_t opcode[STATUS_OPCODES]; /* of the answers; QUERY is not counted */
 	alignas(64) struct punt_ring punt;
 };
 

@@ -325,6 +325,25 @@ Test(answer, full_additional, .init = open_full)
 	db_destroy(lab.db);
 }
 
+/* Opcodes other than QUERY are counted, whatever else is wrong with the message. */
+Test(answer, opcodes_are_counted)
+{
+	uint8_t msg[512], out[1232];
+	size_t len = question(msg, "www.example.", TYPE_A, 1232);
+
+	lab_open(&lab);
+	lab_put_sample(&lab);
+	for (unsigned opcode = 0; opcode < 16; opcode++) {
+		for (unsigned i = 0; i <= opcode; i++) {
+			msg[2] = (uint8_t)(opcode << 3);
+			cr_assert_gt(answer_in(&lab, msg, i ? len : DNS_HEADER, TRANSPORT_UDP, 1232, out), 0);
+		}
+	}
+	for (unsigned opcode = 0; opcode < 16; opcode++)
+		cr_expect_eq(atomic_load(&lab.reader.slot->opcode[opcode]), opcode ? opcode + 1 : 0, "%u", opcode);
+	db_destroy(lab.db);
+}
+
 /* What has no room is left out, and that is no truncation: in every size, from what the answer alone needs on. */
 Test(answer, full_additional_gives_way, .init = open_full)
 {

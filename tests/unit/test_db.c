@@ -910,5 +910,5 @@ Test(db, layout_has_a_number)
 	cr_expect_eq(sizeof(struct glue_ref), 16);
 
 	cr_expect_eq(STATUS_LAYOUT, 3);
-	cr_expect_eq(sizeof(struct status_slot), 97472);
+	cr_expect_eq(sizeof(struct status_slot), 97600);
 }

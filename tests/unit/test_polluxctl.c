@@ -224,11 +224,12 @@ Test(polluxctl, status_is_for_people)
 Test(polluxctl, stats_leave_out_what_is_nothing)
 {
 	ask("stats", "{\"ok\":true,\"result\":{\"workers\":[{\"name\":\"worker 0\",\"counters\":"
-		     "{\"received\":12,\"sent\":0},\"rcodes\":{\"NXDOMAIN\":5}}],"
+		     "{\"received\":12,\"sent\":0},\"rcodes\":{\"NXDOMAIN\":5},\"opcodes\":{\"NOTIFY\":2}}],"
 		     "\"steering\":{\"redirect\":100}}}\n");
 	cr_assert_str_eq(out, "WHO       WHAT      COUNT\n"
 			      "worker 0  received     12\n"
 			      "worker 0  NXDOMAIN      5\n"
+			      "worker 0  NOTIFY        2\n"
 			      "steering  redirect    100\n");
 	ask("stats", "{\"ok\":true,\"result\":{\"workers\":[],\"steering\":{}}}\n");
 	cr_assert_str_eq(out, "nothing was counted yet\n");
