@@ -54,6 +54,9 @@ Test(dnssec_check, good_zones)
 		cr_assert_eq(check_text(zone, 100, false, NULL), 0, "%s: %s", good[i], told);
 	}
 	cr_assert_eq(check_text(sample_zone, 100, false, NULL), 0, "an unsigned zone");
+	cr_assert_eq(check_text("$TTL 60\n@ SOA . . 1 1 1 1 1\n@ NS .\n@ DNAME other.\n@ NSEC3PARAM 1 0 0 -\nx TXT occluded\n"
+				"3msev9usmd4br9s97v51r2tdvmr9iqo1 NSEC3 1 0 0 - 3msev9usmd4br9s97v51r2tdvmr9iqo1 "
+				"NS SOA DNAME NSEC3PARAM\n", 100, false, NULL), 0, "a DNAME at the apex: %s", told);
 }
 
 /* The zone without its line `at`, or with the line twice as another owner's. */
