@@ -191,8 +191,8 @@ int stage_denial_all(struct txn *t, const struct name *apex, const ref *node, si
  * Then the trees are to be made anew: what is listed comes first. */
 bool stage_lost_chain(const struct txn *t, const struct node *apex);
 
-/* stage_served - choose what is served, as nsec3_choose does of records; content, whose apex is there, gets all that is about denial but
- * what stage_apex_denial adds when it is complete. */
+/* stage_served - choose what is served, as nsec3_choose does of records; content, whose apex is
+ * there, gets all that is about denial but what stage_apex_denial adds when it is complete. */
 int stage_served(struct txn *t, const struct snapshot *old, struct snapshot *content);
 void stage_apex_denial(const struct txn *t, struct snapshot *s);
 

@@ -49,7 +49,8 @@ enum node_flags {
 	NODE_WILDCARD_PARENT = 1 << 5, /* its child "*" exists (RFC 4592 2.1.1) */
 	NODE_PATH  = 1 << 6, /* of no zone: a name above an apex, kept to make the table prefix-closed */
 	NODE_HASHED = 1 << 7, /* its own NSEC3 hash and its wildcard's are among its hashes */
-	NODE_PROOF = 1 << 8, /* has NSEC3 records, NODE_BELOW or not; the hash that its name spells is the first of its hashes */
+	NODE_PROOF = 1 << 8, /* has NSEC3 records, NODE_BELOW or not; the hash that its name spells is
+	                      * the first of its hashes */
 	NODE_HIDDEN = 1 << 9, /* has nothing else: no name of the zone (RFC 5155 7.2.8) */
 	NODE_DENIES_WILDCARD = 1 << 10, /* its NSEC covers the child "*" */
 };
