@@ -199,7 +199,7 @@ static inline const struct tree_node *floor_leaf(const uint8_t *base, ref root, 
 						 const void *what)
 {
 	const struct tree_node *t = root ? tn(base, root) : NULL;
-	bool equal;
+	bool equal = false; /* of no interest here */
 
 	while (t && t->level) {
 		unsigned n = count_up_to(base, t, key, cmp, what, &equal);
