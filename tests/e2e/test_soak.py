@@ -59,7 +59,7 @@ class Swarm:
             ['nsenter', '--net=/run/netns/' + L.client, os.environ['POLLUX_SWARM'], '--doq', '20', '--dtls', '20',
              '--times', '2', '--wait', '30', *how, self.server, '853', *QUESTIONS[:3]], stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=lab._child)
-        self.silent = '--silent' in how
+        self.silent, self.how = '--silent' in how, how
         self.rounds += 1
 
     def poll(self, last=False):
@@ -67,7 +67,7 @@ class Swarm:
             return
         text = self.p.communicate(timeout=60)[0]
         if self.p.returncode and not self.silent:
-            self.faults.append(text)
+            self.faults.append('%s, %s' % (' '.join(self.how), text))
         if not last:
             self.next()
 
@@ -111,6 +111,9 @@ def everybody_is_answered_and_nothing_grows():
         r = json.load(f)
     print('# %d connections over TCP and TLS with %d answers, %d crowds over QUIC and DTLS, %d answers over UDP (%d lost)' % (
         connections, answers, swarm.rounds, r['answered'], r['lost']))
+    ended = {name: n for name, n in L.counters().items() if n and name.startswith('control-') and name.endswith(
+        ('-timed-out', '-evicted', '-refused', '-retried'))}
+    print('# ended by the server: %s' % (', '.join('%s %d' % x for x in sorted(ended.items())) or 'none'))
     for name in processes:
         def middle(rows):
             return statistics.median(x[1][name][0] for x in rows), max(x[1][name][1] for x in rows)
