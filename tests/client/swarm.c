@@ -171,10 +171,12 @@ static void leave(struct peer *p, uint64_t now)
 	}
 }
 
-static void lose(struct peer *p)
+static void lose(struct peer *p, const char *why)
 {
 	p->failed = true;
 	count[p->dtls].closed++;
+	printf("%s client %zu: %s, %u of %u answered\n", p->dtls ? "dtls" : "doq", (size_t)(p - peer), why, p->answered,
+	       queries * times);
 }
 
 /* ---- QUIC ---- */
@@ -218,7 +220,7 @@ static void quic_go(struct peer *p, uint64_t now)
 	while ((n = qclient_out(q, packet, now)) > 0)
 		send(p->fd, packet, n, 0);
 	if (q->closed && !p->done)
-		lose(p);
+		lose(p, "closed");
 	p->deadline = qclient_expiry(q);
 }
 
@@ -264,7 +266,7 @@ static void dtls_go(struct peer *p, uint64_t now)
 			return;
 		}
 		if (result < 0) {
-			lose(p);
+			lose(p, gnutls_strerror(result));
 			return;
 		}
 		p->shaken = true;
@@ -282,7 +284,7 @@ static void dtls_go(struct peer *p, uint64_t now)
 			break;
 		if (n <= 0) {
 			if (!p->done)
-				lose(p);
+				lose(p, n < 0 ? gnutls_strerror((int)n) : "the server has closed");
 			return;
 		}
 		if (p->asked == p->answered)
