@@ -650,6 +650,12 @@ static bool step_found(struct writer *w, struct found *f)
 {
 	const struct name *sname = w->sname;
 
+	if (!f->zone) {
+		/* The end of a chain that leaves our zones is no error (RFC 6604 section 3). */
+		w->rcode = w->steps ? RCODE_NOERROR : RCODE_REFUSED;
+		w->q->ede = w->steps ? 0 : EDE_NOT_AUTHORITATIVE;
+		return false;
+	}
 	if (w->q->options.zoneversion && w->steps == 0) { /* of the qname's zone (RFC 9660 section 3) */
 		w->q->zone_known = true;
 		w->q->zone_labels = f->zone->labels;
@@ -686,8 +692,8 @@ static bool step_found(struct writer *w, struct found *f)
 	return false;
 }
 
-/* Where a name is, for the question's type.  False: no zone of ours holds it. */
-static bool find_for(const struct reader *r, const struct query *q, const struct name *name, uint64_t hash,
+/* Where a name is, for the question's type; f->zone is NULL when no zone of ours holds it. */
+static void find_for(const struct reader *r, const struct query *q, const struct name *name, uint64_t hash,
 		     const struct find_hint *hint, struct found *f)
 {
 	bool ds = q->qtype == TYPE_DS && name->labels > 0;
@@ -695,7 +701,6 @@ static bool find_for(const struct reader *r, const struct query *q, const struct
 	find_name(r, name, hash, hint, name->labels - (ds ? 1u : 0u), f);
 	if (ds && !f->zone) /* no parent here: the child answers */
 		find_name(r, name, hash, hint, name->labels, f);
-	return f->zone != NULL;
 }
 
 /* One step of RFC 1034 section 4.3.2 for sname.  True when it has changed and the search
@@ -704,12 +709,7 @@ static bool step(struct writer *w, const struct find_hint *hint)
 {
 	struct found f;
 
-	if (!find_for(w->r, w->q, w->sname, w->hash, hint, &f)) {
-		/* The end of a chain that leaves our zones is no error (RFC 6604 section 3). */
-		w->rcode = w->steps ? RCODE_NOERROR : RCODE_REFUSED;
-		w->q->ede = w->steps ? 0 : EDE_NOT_AUTHORITATIVE;
-		return false;
-	}
+	find_for(w->r, w->q, w->sname, w->hash, hint, &f);
 	return step_found(w, &f);
 }
 
@@ -789,11 +789,15 @@ static inline struct ahead prefetch_set(const struct reader *r, struct query *q)
 	bool ds = q->qtype == TYPE_DS && q->qname.labels > 0;
 	struct ahead ahead = { 0 };
 
-	if (!(q->hint.node &&
-	      find_quick(r, &q->qname, &q->hint, q->qname.labels - (ds ? 1u : 0u), &q->found)) &&
-	    (q->decided || q->qclass == CLASS_CH || !find_for(r, q, &q->qname, q->hash, &q->hint, &q->found)))
-		return ahead;
+	if (!q->hint.node ||
+	    !find_quick(r, &q->qname, &q->hint, q->qname.labels - (ds ? 1u : 0u), &q->found)) {
+		if (q->decided || q->qclass == CLASS_CH)
+			return ahead;
+		find_for(r, q, &q->qname, q->hash, &q->hint, &q->found);
+	}
 	q->hint.sure = true;
+	if (!q->found.zone)
+		return ahead;
 
 	const struct node *n = q->found.node;
 	bool cut = n->flags & NODE_CUT;
@@ -984,7 +988,7 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 		return query_error(r, q, out, RCODE_SERVFAIL);
 	}
 
-	bool quick = q->hint.sure;
+	bool quick = q->hint.sure && q->found.zone;
 	size_t len = quick ? answer_plain(r, q, out) : 0;
 
 	*rcode = RCODE_NOERROR;
@@ -1013,7 +1017,7 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 	if (out != q->msg)
 		memcpy(out, q->msg, q->question_end);
 
-	bool on = quick ? step_found(&w, &q->found) : step(&w, &q->hint);
+	bool on = q->hint.sure ? step_found(&w, &q->found) : step(&w, &q->hint);
 
 	while (on)
 		on = step(&w, NULL);
