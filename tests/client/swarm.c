@@ -19,8 +19,9 @@
  *
  * Prints one line for each kind: clients, those whose handshakes ended, those that
  * have all their answers, resumed ones, those that were sent a Retry, those that were
- * told that the QUIC Bit may be cleared, and what went wrong how often.  An answer has
- * to be a response to its query, with its id and question.
+ * told that the QUIC Bit may be cleared, and what went wrong how often; on standard error,
+ * why a client was lost.  An answer has to be a response to its query, with its id and
+ * question.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -175,8 +176,8 @@ static void lose(struct peer *p, const char *why)
 {
 	p->failed = true;
 	count[p->dtls].closed++;
-	printf("%s client %zu: %s, %u of %u answered\n", p->dtls ? "dtls" : "doq", (size_t)(p - peer), why, p->answered,
-	       queries * times);
+	fprintf(stderr, "%s client %zu: %s, %u of %u answered\n", p->dtls ? "dtls" : "doq", (size_t)(p - peer), why,
+		p->answered, queries * times);
 }
 
 /* ---- QUIC ---- */
