@@ -191,16 +191,18 @@ static void close_ports(struct run *r)
 /* Until a signal or the end of the pcaps. */
 static void serve(struct run *r)
 {
-	enum { SIGNALS, WORKERS, ATTACH };
+	enum { SIGNALS, WORKERS, ATTACH, PORTS };
 
 	for (;;) {
-		struct pollfd p[] = {
+		struct pollfd p[PORTS + CONFIG_PORTS_MAX] = {
 			[SIGNALS] = { .fd = r->signals, .events = POLLIN },
 			[WORKERS] = { .fd = workers_event(r->workers), .events = POLLIN },
 			[ATTACH] = { .fd = attach_client_fd(&r->attach), .events = POLLIN },
 		};
 
-		if (poll(p, 3, attach_client_timeout(&r->attach)) < 0 && errno != EINTR) {
+		for (size_t i = 0; i < r->port_cnt; i++)
+			p[PORTS + i] = (struct pollfd){ .fd = port_fd(&r->port[i]), .events = POLLIN };
+		if (poll(p, PORTS + r->port_cnt, attach_client_timeout(&r->attach)) < 0 && errno != EINTR) {
 			log_error("poll: %s", strerror(errno));
 			return;
 		}
@@ -212,6 +214,9 @@ static void serve(struct run *r)
 			log_info("every pcap is answered to its end");
 			return;
 		}
+		for (size_t i = 0; i < r->port_cnt; i++)
+			if (p[PORTS + i].revents)
+				port_step(&r->port[i]);
 		attach_client_step(&r->attach);
 	}
 }

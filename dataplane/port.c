@@ -9,9 +9,12 @@
 #include <linux/if_xdp.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <stdalign.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -31,9 +34,9 @@
  * completed ones; the rest is for the burst under way and the pool's cache. */
 #define XDP_RING 2048
 #define XDP_POOL 8192
-/* memif and pcap copy: only a burst each way and the cache are ever out. */
-#define COPY_RING 1024
-#define COPY_POOL 2048
+/* pcap copies: only a burst each way and the cache are ever out. */
+#define PCAP_RING 1024
+#define PCAP_POOL 2048
 #define POOL_CACHE 256
 
 #define XDP_HEADROOM 256 /* octets the kernel keeps free before a frame (XDP_PACKET_HEADROOM) */
@@ -186,8 +189,6 @@ static int check_memif(struct port *p)
 	struct stat st;
 	int s, rc = 0;
 
-	/* DPDK's driver takes a queue that the client has no ring for as its first
-	 * ring: two cores would read the same queries. */
 	if (p->queues != 1) {
 		log_error("memif %s: a memif has one queue; for more cores give each its own memif", p->name);
 		return -EINVAL;
@@ -268,7 +269,7 @@ static uint16_t room(const struct port *p)
 
 static unsigned pool_size(const struct port *p)
 {
-	return p->config->kind == PORT_INTERFACE ? XDP_POOL : COPY_POOL;
+	return p->config->kind == PORT_INTERFACE ? XDP_POOL : PCAP_POOL;
 }
 
 static uint32_t element_size(const struct port *p)
@@ -278,6 +279,8 @@ static uint32_t element_size(const struct port *p)
 
 size_t port_memory(const struct port *p)
 {
+	if (p->config->kind == PORT_MEMIF)
+		return 0; /* none of DPDK's */
 	/* Rings and the pool's own lists are small beside the buffers: a quarter covers. */
 	size_t object = rte_mempool_calc_obj_size(element_size(p), RTE_MEMPOOL_F_NO_SPREAD, NULL);
 
@@ -344,13 +347,7 @@ static int device_arguments(const struct port *p, unsigned number, char name[32]
 			       p->name, p->queues, steer_object_path(), busy_budget(p));
 		break;
 	case PORT_MEMIF:
-		/* bsize above the mbufs' size makes the driver check each piece it copies
-		 * from a client: below it, a client with larger buffers than ours would
-		 * write behind our mbufs. */
-		snprintf(name, 32, "net_memif%u", number);
-		len = snprintf(args, ARGS_LEN,
-			       "role=server,id=0,bsize=65535,socket-abstract=no,socket=%s", p->name);
-		break;
+		return -EINVAL; /* not one of DPDK's */
 	case PORT_PCAP:
 		snprintf(name, 32, "net_pcap%u", number);
 		len = snprintf(args, ARGS_LEN, "rx_pcap=%s,tx_pcap=%s", p->name,
@@ -362,7 +359,7 @@ static int device_arguments(const struct port *p, unsigned number, char name[32]
 
 static int queues_setup(struct port *p)
 {
-	uint16_t ring = p->config->kind == PORT_INTERFACE ? XDP_RING : COPY_RING;
+	uint16_t ring = p->config->kind == PORT_INTERFACE ? XDP_RING : PCAP_RING;
 	int rc = 0;
 
 	for (unsigned q = 0; q < p->queues && rc == 0; q++) {
@@ -504,7 +501,7 @@ static int device_open_xdp(struct port *p, unsigned number, const char *name, co
 	return rc;
 }
 
-static int device_open_copy(struct port *p, unsigned number, const char *name, const char *args)
+static int device_open_pcap(struct port *p, unsigned number, const char *name, const char *args)
 {
 	struct rte_ether_addr mac;
 	mode_t mask;
@@ -512,8 +509,7 @@ static int device_open_copy(struct port *p, unsigned number, const char *name, c
 
 	if (rc != 0)
 		return rc;
-	/* memif's socket appears with mode 0660, a pcap with 0640. */
-	mask = umask(p->config->kind == PORT_MEMIF ? 0117 : 0027);
+	mask = umask(0027);
 	rc = device_open(p, name, args);
 	umask(mask);
 	if (rc == 0)
@@ -525,17 +521,37 @@ static int device_open_copy(struct port *p, unsigned number, const char *name, c
 	return rc;
 }
 
+static int memif_open(struct port *p)
+{
+	static const uint8_t group_and_local = 3, local = 2;
+	uint8_t *mac = p->rules.mac;
+	int rc;
+
+	/* It has no address.  One of our own answers what was sent to a group. */
+	if (getrandom(mac, sizeof(p->rules.mac), 0) != sizeof(p->rules.mac))
+		return -errno;
+	mac[0] = (uint8_t)((mac[0] & ~group_and_local) | local);
+	p->memif = aligned_alloc(alignof(struct memif_server), sizeof(*p->memif));
+	rc = p->memif ? memif_server_open(p->memif, p->name, PORT_BURST) : -ENOMEM;
+	if (rc != 0)
+		log_error("memif %s: cannot listen: %s", p->name, strerror(-rc));
+	return rc;
+}
+
 int port_open(struct port *p, unsigned number)
 {
 	char name[32], args[ARGS_LEN];
-	int rc = device_arguments(p, number, name, args);
+	int rc;
 
+	if (p->config->kind == PORT_MEMIF)
+		return memif_open(p);
+	rc = device_arguments(p, number, name, args);
 	if (rc != 0) {
 		log_error("%s: the name is too long for DPDK", p->name);
 		return rc;
 	}
-	if (p->config->kind != PORT_INTERFACE)
-		return device_open_copy(p, number, name, args);
+	if (p->config->kind == PORT_PCAP)
+		return device_open_pcap(p, number, name, args);
 
 	rc = device_open_xdp(p, number, name, args);
 	if (rc != 0)
@@ -547,10 +563,25 @@ int port_open(struct port *p, unsigned number)
 	return rc;
 }
 
+int port_fd(const struct port *p)
+{
+	return p->memif ? memif_server_fd(p->memif) : -1;
+}
+
+void port_step(struct port *p)
+{
+	if (p->memif)
+		memif_server_step(p->memif);
+}
+
 void port_close(struct port *p)
 {
 	uint32_t id;
 
+	if (p->memif)
+		memif_server_close(p->memif);
+	free(p->memif);
+	p->memif = NULL;
 	steer_maps_close(&p->maps);
 	device_close(p);
 	pools_free(p);

@@ -21,16 +21,23 @@
 #include "dataplane/answer/answer.h"
 #include "dataplane/common/log.h"
 #include "dataplane/eal.h"
-#include "dataplane/gate.h"
+#include "dataplane/memif_server.h"
 
-#define BURST 32             /* frames in flight through the stages of one burst */
+#define BURST PORT_BURST     /* frames in flight through the stages of one burst */
 #define TX_TRIES 64          /* transmits of one burst; a full queue ends in CNT_TX_FULL */
 #define HEARTBEATS 2000      /* a second, idle or not; the control process expects 1000 */
 #define DETACHED_NAP_NS 1000000 /* between looks for the first attachment */
 
+/* A frame, and where its answer is written. */
+struct buffer {
+	uint8_t *data;
+	uint16_t len, room;      /* octets there, octets that fit */
+	struct rte_mbuf *mbuf;   /* NULL over memif */
+};
+
 /* One query on its way through a burst. */
 struct job {
-	struct rte_mbuf *mbuf;
+	struct buffer buffer;
 	struct frame frame;
 	struct query query;
 };
@@ -39,7 +46,6 @@ struct worker {
 	const struct port *port;
 	uint16_t queue;
 	unsigned index;          /* among all workers */
-	bool gated;              /* memif: only while the gate is open */
 	bool ends;               /* pcap: an empty burst is its end */
 	bool ended;
 	struct reader reader;
@@ -56,7 +62,6 @@ struct core {
 	struct worker **worker;
 	unsigned worker_cnt;
 	unsigned lcore;
-	int pass;                /* of the gate */
 	uint64_t beat_at;        /* TSC of the next heartbeat */
 	uint64_t beat_cycles;
 };
@@ -73,46 +78,64 @@ struct workers {
 
 /* ---- one burst ---- */
 
-static void worker_drop(struct worker *w, struct rte_mbuf *mbuf, enum status_counter reason)
+static void worker_drop(struct worker *w, const struct buffer *b, enum status_counter reason)
 {
 	w->counter[reason]++;
-	rte_pktmbuf_free(mbuf);
+	rte_pktmbuf_free(b->mbuf);
+}
+
+static unsigned receive_memif(struct memif_server *memif, struct buffer *buffer)
+{
+	struct memif_frame frame[BURST];
+	unsigned cnt = memif_server_receive(memif, frame, BURST);
+
+	for (unsigned i = 0; i < cnt; i++)
+		buffer[i] = (struct buffer){ frame[i].data, (uint16_t)frame[i].len, MEMIF_FRAME, NULL };
+	return cnt;
+}
+
+static unsigned receive_device(const struct worker *w, struct buffer *buffer)
+{
+	struct rte_mbuf *mbuf[BURST];
+	unsigned cnt = rte_eth_rx_burst(w->port->id, w->queue, mbuf, BURST);
+
+	for (unsigned i = 0; i < cnt; i++) {
+		struct rte_mbuf *m = mbuf[i];
+
+		rte_prefetch0(rte_pktmbuf_mtod(m, void *));
+		/* Of a frame in pieces the first one is all that is there: it will be too short. */
+		buffer[i] = (struct buffer){ rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_data_len(m),
+					     (uint16_t)(m->buf_len - m->data_off), m };
+	}
+	return cnt;
 }
 
 /* Receive and parse frames: w->job[0..return) are datagrams for us. */
 static unsigned burst_receive(struct worker *w)
 {
-	struct rte_mbuf *mbuf[BURST];
-	uint16_t cnt = rte_eth_rx_burst(w->port->id, w->queue, mbuf, BURST);
-	unsigned jobs = 0;
+	struct buffer buffer[BURST];
+	unsigned jobs = 0, cnt = w->port->memif ? receive_memif(w->port->memif, buffer) :
+						  receive_device(w, buffer);
 
-	if (cnt == 0) {
+	w->counter[CNT_RX] = cnt;
+	if (cnt == 0)
 		w->ended = w->ends;
-		return 0;
-	}
-	w->counter[CNT_RX] += cnt;
-	for (uint16_t i = 0; i < cnt; i++)
-		rte_prefetch0(rte_pktmbuf_mtod(mbuf[i], void *));
-	for (uint16_t i = 0; i < cnt; i++) {
+	for (unsigned i = 0; i < cnt; i++) {
 		struct job *j = &w->job[jobs];
 
-		if (mbuf[i]->nb_segs > 1) {
-			worker_drop(w, mbuf[i], CNT_DROP_UDP);
+		if (!frame_parse(&j->frame, &w->port->rules, buffer[i].data, buffer[i].len)) {
+			worker_drop(w, &buffer[i], j->frame.reason);
 			continue;
 		}
-		if (!frame_parse(&j->frame, &w->port->rules, rte_pktmbuf_mtod(mbuf[i], uint8_t *),
-				 rte_pktmbuf_data_len(mbuf[i]))) {
-			worker_drop(w, mbuf[i], j->frame.reason);
-			continue;
-		}
-		j->mbuf = mbuf[i];
+		j->buffer = buffer[i];
 		jobs++;
 	}
 	return jobs;
 }
 
-static void worker_punt(struct worker *w, const struct job *j, const uint8_t *data)
+static void worker_punt(struct worker *w, const struct job *j)
 {
+	const uint8_t *data = j->buffer.data;
 	struct punt_entry head;
 
 	frame_source(&j->frame, data, &head);
@@ -121,7 +144,7 @@ static void worker_punt(struct worker *w, const struct job *j, const uint8_t *da
 		w->counter[CNT_PUNT]++;
 	else
 		w->counter[CNT_PUNT_FULL]++;
-	rte_pktmbuf_free(j->mbuf);
+	rte_pktmbuf_free(j->buffer.mbuf);
 }
 
 /* Parse the messages; what is no query, or not ours to answer, leaves the burst. */
@@ -131,9 +154,9 @@ static unsigned burst_parse(struct worker *w, unsigned jobs)
 
 	for (unsigned i = 0; i < jobs; i++) {
 		struct job *j = &w->job[i];
-		uint8_t *data = rte_pktmbuf_mtod(j->mbuf, uint8_t *);
+		const uint8_t *data = j->buffer.data;
 		size_t max = frame_max_payload(&j->frame, &w->port->rules);
-		size_t space = (size_t)j->mbuf->buf_len - j->mbuf->data_off - j->frame.payload;
+		size_t space = (size_t)j->buffer.room - j->frame.payload;
 
 		switch (query_parse(&w->reader, &j->query, data + j->frame.payload,
 				    j->frame.payload_len, TRANSPORT_UDP, max < space ? max : space)) {
@@ -144,10 +167,10 @@ static unsigned burst_parse(struct worker *w, unsigned jobs)
 			kept++;
 			break;
 		case VERDICT_PUNT:
-			worker_punt(w, j, data);
+			worker_punt(w, j);
 			break;
 		case VERDICT_DROP:
-			worker_drop(w, j->mbuf, CNT_DROP_NOT_QUERY);
+			worker_drop(w, &j->buffer, CNT_DROP_NOT_QUERY);
 			break;
 		}
 	}
@@ -155,10 +178,9 @@ static unsigned burst_parse(struct worker *w, unsigned jobs)
 }
 
 /* Write the answer over the query, and the reply's frame around it. */
-static struct rte_mbuf *worker_answer(struct worker *w, struct job *j)
+static void worker_answer(struct worker *w, struct job *j)
 {
-	uint8_t *data = rte_pktmbuf_mtod(j->mbuf, uint8_t *);
-	uint8_t *msg = data + j->frame.payload;
+	uint8_t *data = j->buffer.data, *msg = data + j->frame.payload;
 	uint16_t rcode;
 	size_t len = query_answer(&w->reader, &j->query, msg, &rcode);
 
@@ -166,25 +188,44 @@ static struct rte_mbuf *worker_answer(struct worker *w, struct job *j)
 	w->counter[CNT_EDNS] += j->query.edns;
 	if (rcode < STATUS_RCODES)
 		w->rcode[rcode]++;
-	len = frame_reply(&j->frame, &w->port->rules, data, len);
-	rte_pktmbuf_data_len(j->mbuf) = (uint16_t)len;
-	rte_pktmbuf_pkt_len(j->mbuf) = (uint32_t)len;
-	return j->mbuf;
+	j->buffer.len = (uint16_t)frame_reply(&j->frame, &w->port->rules, data, len);
 }
 
-/* Send what can be sent; what the queue does not take is freed and counted. */
-static void burst_transmit(struct worker *w, struct rte_mbuf **mbuf, unsigned cnt)
+static unsigned transmit_memif(struct memif_server *memif, const struct job *job, unsigned cnt)
 {
-	struct status_slot *s = w->reader.slot;
+	struct memif_frame frame[BURST];
+
+	for (unsigned i = 0; i < cnt; i++)
+		frame[i] = (struct memif_frame){ job[i].buffer.data, job[i].buffer.len };
+	return memif_server_send(memif, frame, cnt);
+}
+
+/* What the queue does not take is freed. */
+static unsigned transmit_device(const struct worker *w, const struct job *job, unsigned cnt)
+{
+	struct rte_mbuf *mbuf[BURST];
 	unsigned sent = 0;
 
+	for (unsigned i = 0; i < cnt; i++) {
+		mbuf[i] = job[i].buffer.mbuf;
+		rte_pktmbuf_data_len(mbuf[i]) = job[i].buffer.len;
+		rte_pktmbuf_pkt_len(mbuf[i]) = job[i].buffer.len;
+	}
 	for (unsigned i = 0; i < TX_TRIES && sent < cnt; i++)
 		sent += rte_eth_tx_burst(w->port->id, w->queue, mbuf + sent, (uint16_t)(cnt - sent));
-	status_count(s, CNT_TX, sent);
-	if (sent == cnt)
-		return;
-	status_count(s, CNT_TX_FULL, cnt - sent);
 	rte_pktmbuf_free_bulk(mbuf + sent, cnt - sent);
+	return sent;
+}
+
+/* Send what can be sent, and count it. */
+static void burst_transmit(struct worker *w, unsigned jobs)
+{
+	unsigned sent = w->port->memif ? transmit_memif(w->port->memif, w->job, jobs) :
+					 transmit_device(w, w->job, jobs);
+
+	status_count(w->reader.slot, CNT_TX, sent);
+	if (sent < jobs)
+		status_count(w->reader.slot, CNT_TX_FULL, jobs - sent);
 }
 
 static void worker_count(struct worker *w)
@@ -205,7 +246,6 @@ static void worker_count(struct worker *w)
 
 static void worker_burst(struct worker *w)
 {
-	struct rte_mbuf *mbuf[BURST];
 	struct query *query[BURST];
 	unsigned jobs = burst_receive(w);
 
@@ -219,12 +259,12 @@ static void worker_burst(struct worker *w)
 		query[i] = &w->job[i].query;
 	query_prefetch_burst(&w->reader, query, jobs);
 	for (unsigned i = 0; i < jobs; i++)
-		mbuf[i] = worker_answer(w, &w->job[i]);
+		worker_answer(w, &w->job[i]);
 	reader_end(&w->reader);
 	w->counter[CNT_ANSWER] = jobs;
 	worker_count(w); /* first, so that whoever has the answer finds it counted */
 	if (jobs > 0)
-		burst_transmit(w, mbuf, jobs);
+		burst_transmit(w, jobs);
 }
 
 /* ---- one core ---- */
@@ -282,14 +322,21 @@ static void worker_has_ended(struct workers *all)
 		eventfd_write(all->event, 1);
 }
 
+/* Between two rounds: take over new clients of memifs, served or not. */
+static void core_memif(struct core *c)
+{
+	for (unsigned i = 0; i < c->worker_cnt; i++)
+		if (c->worker[i]->port->memif)
+			memif_server_adopt(c->worker[i]->port->memif);
+}
+
 static int core_main(void *arg)
 {
 	static const struct timespec nap = { .tv_nsec = DETACHED_NAP_NS };
 	struct core *c = arg;
 
 	while (!atomic_load_explicit(&c->all->stop, memory_order_relaxed)) {
-		bool open = gate_open(c->pass);
-
+		core_memif(c);
 		core_adopt(c);
 		if (!c->current) {
 			nanosleep(&nap, NULL);
@@ -299,7 +346,7 @@ static int core_main(void *arg)
 		for (unsigned i = 0; i < c->worker_cnt; i++) {
 			struct worker *w = c->worker[i];
 
-			if ((w->gated && !open) || w->ended)
+			if (w->ended)
 				continue;
 			worker_burst(w);
 			if (w->ended) {
@@ -308,7 +355,6 @@ static int core_main(void *arg)
 			}
 		}
 	}
-	gate_leave(c->pass);
 	for (unsigned i = 0; i < c->worker_cnt && c->current; i++)
 		reader_offline(&c->worker[i]->reader);
 	return 0;
@@ -332,9 +378,8 @@ static int cores_create(struct workers *w, const struct config *c)
 		core->all = w;
 		core->lcore = EAL_LCORE_FIRST + i;
 		core->beat_cycles = rte_get_tsc_hz() / HEARTBEATS;
-		core->pass = gate_join();
 		core->worker = calloc(w->worker_cnt, sizeof(*core->worker));
-		if (!core->worker || core->pass < 0)
+		if (!core->worker)
 			return -ENOMEM;
 		for (unsigned n = i; n < w->worker_cnt; n += w->core_cnt)
 			core->worker[core->worker_cnt++] = &w->worker[n];
@@ -368,7 +413,6 @@ struct workers *workers_create(const struct config *c, const struct port *port, 
 			w->worker[n].port = &port[i];
 			w->worker[n].queue = (uint16_t)q;
 			w->worker[n].index = n;
-			w->worker[n].gated = port[i].config->kind == PORT_MEMIF;
 			w->worker[n].ends = port[i].config->kind == PORT_PCAP;
 			if (w->worker[n].ends)
 				atomic_fetch_add_explicit(&w->pcaps_left, 1, memory_order_relaxed);

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "bench/load/memif.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <stdatomic.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -19,66 +17,14 @@
 
 #include "dataplane/common/log.h"
 
-#define COOKIE 0x3e31f20
-#define VERSION 0x200
-#define NAME 32
+#define RING_SIZE memif_ring_size(MEMIF_LOG2_RING)
 #define HUGE ((size_t)2 << 20)
 #define NAP_NS 10000000
 #define PATIENCE 5 /* seconds for each message of a server that has accepted us */
-#define NO_INTERRUPT 1 /* ring flag: its reader polls */
-
-enum kind {
-	KIND_ACK = 1,
-	KIND_HELLO,
-	KIND_INIT,
-	KIND_ADD_REGION,
-	KIND_ADD_RING,
-	KIND_CONNECT,
-	KIND_CONNECTED,
-	KIND_DISCONNECT,
-};
-
-struct message {
-	uint16_t kind;
-	union {
-		struct __attribute__((packed)) {
-			uint8_t name[NAME];
-			uint16_t version_min, version_max, region_max, server_rings_max, client_rings_max;
-			uint8_t log2_ring_max;
-		} hello;
-		struct __attribute__((packed)) {
-			uint16_t version;
-			uint32_t id;
-			uint8_t mode; /* 0: Ethernet */
-			uint8_t secret[24];
-			uint8_t name[NAME];
-		} init;
-		struct __attribute__((packed)) {
-			uint16_t index;
-			uint64_t size;
-		} region;
-		struct __attribute__((packed)) {
-			uint16_t flags; /* 1: from client to server */
-			uint16_t index, region;
-			uint32_t offset;
-			uint8_t log2_ring;
-			uint16_t header;
-		} ring;
-		struct __attribute__((packed)) {
-			uint32_t code;
-			char reason[96];
-		} disconnect;
-		uint8_t all[126];
-	};
-} __attribute__((packed));
-
-static_assert(sizeof(struct message) == 128, "as the protocol has it");
-static_assert(sizeof(struct memif_desc) == 16 && offsetof(struct memif_ring, tail) == 64 &&
-	      offsetof(struct memif_ring, desc) == 128, "as the protocol has it");
 
 /* ---- the connection ---- */
 
-static int put(const struct memif *m, const struct message *message, int fd)
+static int put(const struct memif *m, const struct memif_message *message, int fd)
 {
 	struct iovec part = { .iov_base = (void *)message, .iov_len = sizeof(*message) };
 	union {
@@ -101,7 +47,7 @@ static int put(const struct memif *m, const struct message *message, int fd)
 }
 
 /* The next message, which must be of this kind. */
-static int get(struct memif *m, enum kind kind, struct message *message)
+static int get(struct memif *m, enum memif_kind kind, struct memif_message *message)
 {
 	ssize_t n = recv(m->connection, message, sizeof(*message), 0);
 
@@ -109,7 +55,7 @@ static int get(struct memif *m, enum kind kind, struct message *message)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	if (n == 0)
 		return -ECONNRESET;
-	if (n == sizeof(*message) && message->kind == KIND_DISCONNECT) {
+	if (n == sizeof(*message) && message->kind == MEMIF_DISCONNECT) {
 		snprintf(m->refusal, sizeof(m->refusal), "%.*s", (int)sizeof(message->disconnect.reason),
 			 message->disconnect.reason);
 		return -ECONNREFUSED;
@@ -117,7 +63,7 @@ static int get(struct memif *m, enum kind kind, struct message *message)
 	return n == sizeof(*message) && message->kind == kind ? 0 : -EPROTO;
 }
 
-static int ask(struct memif *m, struct message *message, int fd, enum kind answer)
+static int ask(struct memif *m, struct memif_message *message, int fd, enum memif_kind answer)
 {
 	int rc = put(m, message, fd);
 
@@ -126,12 +72,12 @@ static int ask(struct memif *m, struct message *message, int fd, enum kind answe
 
 static int ask_ring(struct memif *m, const struct memif_ring *ring)
 {
-	struct message message = { .kind = KIND_ADD_RING };
+	struct memif_message message = { .kind = MEMIF_ADD_RING };
 
-	message.ring.flags = ring == m->queries;
+	message.ring.flags = ring == m->queries ? MEMIF_TO_SERVER : 0;
 	message.ring.offset = (uint32_t)((const uint8_t *)ring - m->region);
 	message.ring.log2_ring = MEMIF_LOG2_RING;
-	return ask(m, &message, m->interrupt[ring == m->queries], KIND_ACK);
+	return ask(m, &message, m->interrupt[ring == m->queries], MEMIF_ACK);
 }
 
 /* A server closes while another client is leaving, or before it is ready: -EAGAIN. */
@@ -139,7 +85,7 @@ static int greet(struct memif *m, const char *path)
 {
 	static const struct timeval patience = { .tv_sec = PATIENCE };
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
-	struct message message;
+	struct memif_message message;
 	int rc;
 
 	if (strlen(path) >= sizeof(to.sun_path))
@@ -151,42 +97,49 @@ static int greet(struct memif *m, const char *path)
 	setsockopt(m->connection, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (connect(m->connection, (struct sockaddr *)&to, sizeof(to)) != 0)
 		return errno == ENOENT || errno == ECONNREFUSED ? -EAGAIN : -errno;
-	rc = get(m, KIND_HELLO, &message);
+	rc = get(m, MEMIF_HELLO, &message);
 	if (rc != 0)
 		return rc;
-	if (message.hello.version_min > VERSION || message.hello.version_max < VERSION ||
+	if (message.hello.version_min > MEMIF_VERSION || message.hello.version_max < MEMIF_VERSION ||
 	    message.hello.log2_ring_max < MEMIF_LOG2_RING)
 		return -EPROTONOSUPPORT;
-	message = (struct message){ .kind = KIND_INIT };
-	message.init.version = VERSION;
-	snprintf((char *)message.init.name, NAME, "pollux-load");
-	return ask(m, &message, -1, KIND_ACK);
+	message = (struct memif_message){ .kind = MEMIF_INIT };
+	message.init.version = MEMIF_VERSION;
+	snprintf((char *)message.init.name, MEMIF_NAME, "pollux-load");
+	return ask(m, &message, -1, MEMIF_ACK);
 }
 
 static int share(struct memif *m, int fd)
 {
-	struct message message = { .kind = KIND_ADD_REGION };
+	struct memif_message message = { .kind = MEMIF_ADD_REGION };
 	int rc;
 
 	message.region.size = m->size;
-	rc = ask(m, &message, fd, KIND_ACK);
+	rc = ask(m, &message, fd, MEMIF_ACK);
 	if (rc == 0)
 		rc = ask_ring(m, m->queries);
 	if (rc == 0)
 		rc = ask_ring(m, m->answers);
 	if (rc != 0)
 		return rc;
-	message = (struct message){ .kind = KIND_CONNECT };
-	return ask(m, &message, -1, KIND_CONNECTED);
+	message = (struct memif_message){ .kind = MEMIF_CONNECT };
+	return ask(m, &message, -1, MEMIF_CONNECTED);
 }
 
 /* ---- the shared memory ---- */
 
+static void unmap(struct memif *m)
+{
+	if (m->room)
+		munmap(m->room, m->size + HUGE);
+	m->room = NULL;
+}
+
+/* Give the file its size for good, and map it at a huge page's border. */
 static int map_file(struct memif *m, int fd)
 {
-	if (ftruncate(fd, (off_t)m->size) != 0)
+	if (ftruncate(fd, (off_t)m->size) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0)
 		return -errno;
-	/* At a huge page's border. */
 	m->room = mmap(NULL, m->size + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (m->room == MAP_FAILED) {
 		m->room = NULL;
@@ -199,53 +152,44 @@ static int map_file(struct memif *m, int fd)
 	return madvise(m->region, m->size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL ? 0 : -errno;
 }
 
-static void unmap(struct memif *m)
+/* A file of such pages; its descriptor or -errno. */
+static int make_file(struct memif *m, unsigned pages)
 {
-	if (m->room)
-		munmap(m->room, m->size + HUGE);
-	m->room = NULL;
-}
+	int rc, fd = memfd_create("pollux-load", MFD_CLOEXEC | MFD_ALLOW_SEALING | pages);
 
-/* A sealed file, in huge pages where there are any; its descriptor or -errno. */
-static int make_region(struct memif *m)
-{
-	int fd, rc;
-
-	m->size = 2 * (sizeof(struct memif_ring) + (size_t)MEMIF_RING * MEMIF_BUFFER);
-	m->size = (m->size + HUGE - 1) & ~(HUGE - 1);
-	fd = memfd_create("pollux-load", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_HUGETLB | MFD_HUGE_2MB);
-	if (fd >= 0) {
-		rc = map_file(m, fd);
-		if (rc == 0)
-			return fd;
-		unmap(m);
-		close(fd);
-	}
-	fd = memfd_create("pollux-load", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return -errno;
 	rc = map_file(m, fd);
-	if (rc == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) != 0)
-		rc = -errno;
-	if (rc != 0) {
-		close(fd);
-		return rc;
-	}
-	return fd;
+	if (rc == 0)
+		return fd;
+	unmap(m);
+	close(fd);
+	return rc;
+}
+
+/* In huge pages where there are any. */
+static int make_region(struct memif *m)
+{
+	int fd;
+
+	m->size = 2 * (RING_SIZE + (size_t)MEMIF_RING * MEMIF_BUFFER);
+	m->size = (m->size + HUGE - 1) & ~(HUGE - 1);
+	fd = make_file(m, MFD_HUGETLB | MFD_HUGE_2MB);
+	return fd < 0 ? make_file(m, 0) : fd;
 }
 
 static void lay_out(struct memif *m)
 {
 	struct memif_ring *rings[] = { m->queries = (struct memif_ring *)m->region,
-				       m->answers = (struct memif_ring *)m->region + 1 };
+				       m->answers = (struct memif_ring *)(m->region + RING_SIZE) };
 
-	m->query_buffer = m->region + sizeof(rings[0][0]) * 2;
+	m->query_buffer = m->region + 2 * RING_SIZE;
 	m->answer_buffer = m->query_buffer + (size_t)MEMIF_RING * MEMIF_BUFFER;
 	for (unsigned r = 0; r < 2; r++) {
 		const uint8_t *buffer = r ? m->answer_buffer : m->query_buffer;
 
-		rings[r]->cookie = COOKIE;
-		rings[r]->flags = NO_INTERRUPT;
+		rings[r]->cookie = MEMIF_COOKIE;
+		rings[r]->flags = MEMIF_NO_INTERRUPT;
 		for (uint32_t i = 0; i < MEMIF_RING; i++) {
 			rings[r]->desc[i].len = MEMIF_BUFFER;
 			rings[r]->desc[i].offset = (uint32_t)(buffer - m->region) + i * MEMIF_BUFFER;

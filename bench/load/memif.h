@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* memif.h - the client's end of a memif (shared memory packet interface, version 2.0):
- * one ring each way, polled, Ethernet frames, interface id 0.
+/* memif.h - the client's end of a memif (dataplane/common/memif.h): one ring each way,
+ * polled, Ethernet frames, interface id 0.
  *
  * DPDK's driver copies every frame twice, in the order of its store buffer: where a line
  * has to come from the other core, it stands still.  Here the frames are written and read
@@ -8,12 +8,6 @@
  *
  * What the server writes are positions and lengths, which are bounded, and frames, which it
  * is trusted not to touch again before it gets them back.  One thread.
- *
- * Rings are indexed by free-running 16-bit positions, each written by one side:
- *
- *   queries  head by us (release, after frame and descriptor), tail by the server
- *   answers  tail by the server (acquired before its descriptors and frames are read),
- *            head by us (release, once the frames before it have been read)
  */
 #ifndef POLLUX_BENCH_MEMIF_H
 #define POLLUX_BENCH_MEMIF_H
@@ -22,30 +16,14 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "dataplane/common/memif.h"
+
 #define MEMIF_LOG2_RING 10
 #define MEMIF_RING (1u << MEMIF_LOG2_RING)
 /* An odd number of cache lines: buffers 2,048 octets apart would share two of a first
  * level cache's sets, and 64 of a second level's. */
 #define MEMIF_BUFFER 2112
 #define MEMIF_LINE 64
-
-struct memif_desc {
-	uint16_t flags;
-	uint16_t region;
-	uint32_t len;
-	uint32_t offset;
-	uint32_t metadata;
-};
-
-struct memif_ring {
-	uint32_t cookie;
-	uint16_t flags;
-	_Atomic uint16_t head;
-	uint8_t pad1[MEMIF_LINE - 8];
-	_Atomic uint16_t tail;
-	uint8_t pad2[MEMIF_LINE - 2];
-	struct memif_desc desc[MEMIF_RING];
-};
 
 struct memif {
 	int connection;                /* -1: none */
