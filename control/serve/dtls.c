@@ -19,9 +19,12 @@
 #define HANDSHAKE_NS (5 * SECOND_NS)
 #define RETRANSMIT_MS 1000 /* RFC 6347 section 4.2.4.1 */
 #define STUCK_NS SECOND_NS /* a handshake that takes longer may go for a newcomer */
+#define FLIGHT_MAX 8192    /* octets of a last flight that is kept */
+#define REPEATS 8          /* of it at most: who asks may be somebody else */
 
 #define RECORD_HEADER 13   /* RFC 6347 section 4.1 */
 #define HANDSHAKE_HEADER 12 /* section 4.2.2 */
+#define EPOCH_AT 3         /* in a record */
 #define TYPE_HANDSHAKE 22
 #define CLIENT_HELLO 1
 #define RANDOM 32
@@ -43,6 +46,12 @@ struct session {
 	size_t taken;             /* octets, until it is shaken */
 	const uint8_t *in;        /* a datagram that was not taken yet, or NULL */
 	size_t in_len;
+	/* What was sent since the client's last datagram, each with its length in two octets:
+	 * once the session is shaken, the last flight, until the first query shows that it has
+	 * arrived. */
+	uint8_t *flight;
+	size_t flight_len;
+	unsigned repeats;         /* of the last flight */
 };
 
 struct dtls {
@@ -105,12 +114,66 @@ static void touch(struct session *s)
 
 /* ---- datagrams for GnuTLS ---- */
 
-static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
+static size_t read_u16(const uint8_t *p)
 {
-	const struct session *s = ptr;
+	return (size_t)p[0] << 8 | p[1];
+}
+
+static size_t read_u24(const uint8_t *p)
+{
+	return (size_t)p[0] << 16 | read_u16(p + 1);
+}
+
+static void emit(const struct session *s, const uint8_t *data, size_t len)
+{
 	const struct dtls_env *env = &s->dtls->env;
 
 	env->emit(env->arg, (const struct sockaddr *)&s->local, (const struct sockaddr *)&s->peer, data, len);
+}
+
+static void flight_forget(struct session *s)
+{
+	free(s->flight);
+	s->flight = NULL;
+	s->flight_len = 0;
+}
+
+static void flight_add(struct session *s, const uint8_t *data, size_t len)
+{
+	size_t whole = s->flight_len + 2 + len;
+	uint8_t *larger = whole <= FLIGHT_MAX ? realloc(s->flight, whole) : NULL;
+
+	if (!larger) {
+		flight_forget(s); /* GnuTLS repeats it, though not as soon */
+		return;
+	}
+	s->flight = larger;
+	larger[s->flight_len] = (uint8_t)(len >> 8);
+	larger[s->flight_len + 1] = (uint8_t)len;
+	memcpy(larger + s->flight_len + 2, data, len);
+	s->flight_len = whole;
+}
+
+/* The same records once more: a client drops those that it has had (RFC 6347 section
+ * 4.1.2.6). */
+static void flight_repeat(struct session *s)
+{
+	if (s->repeats == REPEATS)
+		return;
+	s->repeats++;
+	for (size_t at = 0, len; at < s->flight_len; at += 2 + len) {
+		len = read_u16(s->flight + at);
+		emit(s, s->flight + at + 2, len);
+	}
+}
+
+static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
+{
+	struct session *s = ptr;
+
+	if (!s->shaken)
+		flight_add(s, data, len);
+	emit(s, data, len);
 	return (ssize_t)len;
 }
 
@@ -126,6 +189,8 @@ static ssize_t pull(gnutls_transport_ptr_t ptr, void *out, size_t len)
 		len = s->in_len; /* what does not fit of a datagram is lost */
 	memcpy(out, s->in, len);
 	s->in = NULL;
+	if (!s->shaken)
+		s->flight_len = 0;
 	return (ssize_t)len;
 }
 
@@ -150,6 +215,7 @@ static void session_free(struct session *s)
 	deadline_set(&d->deadlines, &s->deadline, DEADLINE_NONE);
 	gnutls_deinit(s->tls);
 	credentials_drop(s->credentials);
+	free(s->flight);
 	free(s);
 }
 
@@ -252,6 +318,8 @@ static bool shake(struct session *s)
 	       (result == GNUTLS_E_AGAIN && s->in));
 	if (result == GNUTLS_E_SUCCESS) {
 		s->shaken = true;
+		if (s->flight_len == 0)
+			flight_forget(s); /* resumed: the last flight was the client's */
 		d->counts.completed++;
 		d->counts.resumed += gnutls_session_is_resumed(s->tls) != 0;
 		touch(s);
@@ -277,6 +345,7 @@ static void answer(struct session *s, size_t len)
 	size_t max = gnutls_dtls_get_data_mtu(s->tls), n;
 
 	touch(s);
+	flight_forget(s);
 	if (max > sizeof(d->answer))
 		max = sizeof(d->answer);
 	n = d->env.answer(d->env.arg, (const struct sockaddr *)&s->peer, d->message, len, d->answer, max);
@@ -284,10 +353,27 @@ static void answer(struct session *s, size_t len)
 		gnutls_record_send(s->tls, d->answer, n);
 }
 
+/* Whether there is a handshake message under the new keys among the records: the client's
+ * Finished. */
+static bool has_finished(const uint8_t *data, size_t len)
+{
+	for (size_t at = 0; at < len; at += RECORD_HEADER + read_u16(data + at + 11))
+		if (data[at] == TYPE_HANDSHAKE && read_u16(data + at + EPOCH_AT) > 0)
+			return true;
+	return false;
+}
+
 static void session_read(struct session *s, const uint8_t *data, size_t len)
 {
 	struct dtls *d = s->dtls;
 
+	/* The client repeats its last flight, so that it has not had ours (RFC 6347 section
+	 * 4.2.4).  GnuTLS repeats that only when its own time-out has passed, which began later
+	 * than the client's and doubles, and ends the session once the handshake's has. */
+	if (s->shaken && s->flight && has_finished(data, len)) {
+		flight_repeat(s);
+		return;
+	}
 	s->in = data;
 	s->in_len = len;
 	if (!s->shaken) {
@@ -322,16 +408,6 @@ static void session_read(struct session *s, const uint8_t *data, size_t len)
 }
 
 /* ---- newcomers ---- */
-
-static size_t read_u16(const uint8_t *p)
-{
-	return (size_t)p[0] << 8 | p[1];
-}
-
-static size_t read_u24(const uint8_t *p)
-{
-	return (size_t)p[0] << 16 | read_u16(p + 1);
-}
 
 /* Whether the datagram is whole records and nothing else (RFC 6347 section 4.1.1).  Of one
  * that is not, GnuTLS would wait for the rest in the next datagram. */

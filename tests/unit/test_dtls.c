@@ -361,10 +361,10 @@ Test(dtls, stolen_cookie)
 	cr_expect_eq(dtls_counted(dtls)->cookies, 2);
 }
 
-/* Each of the first datagrams of either side is lost once. */
+/* Each of the client's first datagrams and each of the server's is lost once. */
 Test(dtls, lost_datagrams)
 {
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 12; i++) {
 		struct client *c = begin(NULL);
 		int result;
 
@@ -375,6 +375,50 @@ Test(dtls, lost_datagrams)
 		lose_client = lose_server = 0;
 		asks(c, "still there");
 	}
+}
+
+/* Of the last flight some datagrams are lost again and again; each time that the client
+ * repeats its own, it is there once more, until it has arrived. */
+Test(dtls, a_last_flight_that_is_lost)
+{
+	struct client *c = begin(NULL);
+	const struct datagram *finished;
+	uint64_t before;
+
+	hear = 5; /* the cookie, and the server's first flight */
+	cr_assert_eq(shake(c, 0), GNUTLS_E_AGAIN);
+	cr_assert_eq(dtls_counted(dtls)->completed, 1);
+	finished = &c->sent[c->sent_cnt - 1];
+	for (unsigned i = 0; i < 3; i++) {
+		before = from_server;
+		hear = i;
+		feed(c, finished->data, finished->len);
+		cr_assert_gt(from_server, before);
+		cr_assert_eq(shake(c, 0), GNUTLS_E_AGAIN);
+	}
+	hear = 1000;
+	feed(c, finished->data, finished->len);
+	cr_assert_eq(shake(c, 0), 0);
+	asks(c, "and a question");
+	before = from_server;
+	for (unsigned i = 0; i < 100; i++)
+		feed(c, finished->data, finished->len);
+	cr_assert_eq(from_server, before, "it has arrived");
+	asks(c, "and another");
+}
+
+/* Somebody who knows the addresses makes the server send little. */
+Test(dtls, a_last_flight_is_repeated_a_few_times)
+{
+	struct client *c = begin(NULL);
+	uint64_t first;
+
+	cr_assert_eq(shake(c, 0), 0);
+	first = from_server;
+	for (unsigned i = 0; i < 1000; i++)
+		feed(c, c->sent[c->sent_cnt - 1].data, c->sent[c->sent_cnt - 1].len);
+	cr_assert_lt(from_server - first, 6000);
+	asks(c, "a question");
 }
 
 Test(dtls, answers_fit)
