@@ -901,7 +901,7 @@ static inline size_t answer_plain(const struct reader *r, const struct query *q,
 	const struct rrset *s = q->set;
 	size_t at = q->question_end, room = (size_t)q->limit - q->opt_room;
 
-	if (!s || n->flags & (NODE_HIDDEN | NODE_BELOW | NODE_CUT) ||
+	if (!s || n->flags & (NODE_HIDDEN | NODE_BELOW) ||
 	    q->qtype == TYPE_NSEC3 || q->options.zoneversion || (n->glue_cnt && q->qtype == TYPE_NS) ||
 	    (q->settings && q->settings->additional_full && target_off(q->qtype) >= 0))
 		return 0;
@@ -916,44 +916,81 @@ static inline size_t answer_plain(const struct reader *r, const struct query *q,
 	return write_opt(r, q, out, at + len, RCODE_NOERROR);
 }
 
+/* Write an RRset of a node whose name qname ends in right behind the question, its pointers
+ * moved from where they were baked (node.h).  There must be room. */
+static inline void put_first(const struct query *q, const struct node *n, const struct rrset *s, uint8_t *out)
+{
+	size_t at = q->question_end;
+	uint8_t *p = out + at, *end = p + s->len;
+	const uint16_t *reloc = rrset_relocs(n, s);
+	unsigned baked = 0xc000 + DNS_HEADER + n->name_len + 4u, suffix_shift = (unsigned)q->qname.len - n->name_len;
+	unsigned block_shift = 0xc000 + (unsigned)at - baked;
+	uint16_t owner = (uint16_t)(0xc000 | (DNS_HEADER + name_suffix(&q->qname, n->labels)));
+
+	octets_copy(p, rrset_block(n, s), s->len);
+	for (unsigned i = 0; i < s->reloc_cnt; i++) {
+		unsigned target = wire_read16(p + reloc[i]);
+
+		wire_write16(p + reloc[i], (uint16_t)(target + (target >= baked ? block_shift : suffix_shift)));
+	}
+	for (; n->name_len > 1 && p < end; p += 2 + RR_FIXED + wire_read16(p + RR_FIXED))
+		wire_write16(p, owner);
+}
+
+/* A referral without glue, signatures or proofs (RFC 1034 section 4.3.2 3b).  Returns as
+ * answer_plain. */
+static inline size_t answer_referral(const struct reader *r, const struct query *q, uint8_t *out)
+{
+	const struct node *n = q->found.node;
+	const struct rrset *s = q->set;
+
+	if (!s || n->flags & NODE_BELOW || n->glue_cnt || q->dnssec_ok || q->qtype == TYPE_DS ||
+	    q->options.zoneversion || q->question_end + s->len + q->opt_room > q->limit)
+		return 0;
+	put_first(q, n, s, out);
+	write_header(q, out, 0, RCODE_NOERROR, 0, s->rr_cnt, q->edns);
+	return write_opt(r, q, out, q->question_end + s->len, RCODE_NOERROR);
+}
+
 /* The next: neither the name is there nor a wildcard, and no proof of that is asked for
  * (RFC 1035 section 4.3.2 3c, RFC 2308 section 3).  Returns as answer_plain. */
 static inline size_t answer_no_name(const struct reader *r, const struct query *q, uint8_t *out)
 {
 	const struct found *f = &q->found;
 	const struct node *apex = arena_at(r->map.base, f->snapshot->apex);
-	size_t at = q->question_end, room = (size_t)q->limit - q->opt_room;
 
-	if (f->exact || q->dnssec_ok || q->options.zoneversion ||
-	    f->node->flags & (NODE_HIDDEN | NODE_BELOW | NODE_CUT | NODE_DNAME | NODE_WILDCARD_PARENT))
+	if (q->dnssec_ok || q->options.zoneversion ||
+	    f->node->flags & (NODE_HIDDEN | NODE_BELOW | NODE_DNAME | NODE_WILDCARD_PARENT))
 		return 0;
 
 	const struct rrset *s = node_rrset(apex, TYPE_SOA);
 
-	if (!s || at + s->len > room)
+	if (!s || q->question_end + s->len + q->opt_room > q->limit)
 		return 0;
+	put_first(q, apex, s, out);
 
-	uint8_t *p = out + at;
-	const uint16_t *reloc = rrset_relocs(apex, s);
-	unsigned baked = DNS_HEADER + apex->name_len + 4u;
-
-	octets_copy(p, rrset_block(apex, s), s->len);
-	if (apex->name_len > 1)
-		wire_write16(p, (uint16_t)(0xc000 | (DNS_HEADER + name_suffix(&q->qname, apex->labels))));
-	for (unsigned i = 0; i < s->reloc_cnt; i++) {
-		unsigned target = wire_read16(p + reloc[i]);
-
-		wire_write16(p + reloc[i], (uint16_t)(target + (target >= (0xc000 | baked) ? at - baked :
-							(size_t)q->qname.len - apex->name_len)));
-	}
-
-	uint8_t *ttl = p + node_owner_len(apex) + 4;
-	uint32_t minimum = wire_read32(p + s->len - 4);
+	uint8_t *ttl = out + q->question_end + node_owner_len(apex) + 4;
+	uint32_t minimum = wire_read32(out + q->question_end + s->len - 4);
 
 	if (minimum < wire_read32(ttl))
 		wire_write32(ttl, minimum);
 	write_header(q, out, FLAG_AA, RCODE_NXDOMAIN, 0, 1, q->edns);
-	return write_opt(r, q, out, at + s->len, RCODE_NXDOMAIN);
+	return write_opt(r, q, out, q->question_end + s->len, RCODE_NXDOMAIN);
+}
+
+/* The answers that most questions get, once it is known where the name is.  Returns as
+ * answer_plain. */
+static inline size_t answer_quick(const struct reader *r, const struct query *q, uint8_t *out, uint16_t *rcode)
+{
+	*rcode = RCODE_NOERROR;
+	if (!q->hint.sure || !q->found.zone)
+		return 0;
+	if (q->found.node->flags & NODE_CUT)
+		return answer_referral(r, q, out);
+	if (q->found.exact)
+		return answer_plain(r, q, out);
+	*rcode = RCODE_NXDOMAIN;
+	return answer_no_name(r, q, out);
 }
 
 /* A message whose opcode is not QUERY, which costs those that are nothing; only the slot's owner writes
@@ -988,14 +1025,8 @@ size_t query_answer(const struct reader *r, struct query *q, uint8_t *out, uint1
 		return query_error(r, q, out, RCODE_SERVFAIL);
 	}
 
-	bool quick = q->hint.sure && q->found.zone;
-	size_t len = quick ? answer_plain(r, q, out) : 0;
+	size_t len = answer_quick(r, q, out, rcode);
 
-	*rcode = RCODE_NOERROR;
-	if (len)
-		return len;
-	len = quick ? answer_no_name(r, q, out) : 0;
-	*rcode = RCODE_NXDOMAIN;
 	if (len)
 		return len;
 

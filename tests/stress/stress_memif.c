@@ -3,7 +3,7 @@
  * go in the middle of it, while the server's core polls: the rings change hands without the
  * core ever touching one that is gone.
  *
- *     stress_memif [CLIENTS]   (100; 5,000 when POLLUX_LONG is 1) */
+ *     stress_memif [CLIENTS]   (40; 5,000 when POLLUX_LONG is 1) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "bench/load/memif.h"
 #include "tests/client/memif_echo.h"
 
-#define CLIENTS 100
+#define CLIENTS 40
 #define LONG_CLIENTS 5000
 #define FRAMES 3000 /* of one client at most: thrice round the ring */
 #define HEAD 8      /* octets: a number, in front and at the end */
