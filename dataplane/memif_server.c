@@ -22,7 +22,7 @@
 /* An odd number of lines: frames 2,048 octets apart would share two of a first level
  * cache's sets. */
 #define STRIDE (MEMIF_FRAME + LINE)
-#define FETCH 2              /* lines of a frame that are fetched ahead; few queries have more */
+#define FETCH 2              /* lines of a frame that are fetched a burst ahead; few queries have more */
 #define DESC_LINE (LINE / sizeof(struct memif_desc))
 
 #define REGIONS 256
@@ -193,9 +193,24 @@ unsigned memif_server_receive(struct memif_server *s, struct memif_frame *frame,
 	waiting = (uint16_t)(l->query.end - l->query.at);
 	l->fetched = (uint16_t)(l->query.at + (waiting < cnt ? waiting : cnt));
 	fetch_frames(l, &l->query, l->query.at, l->fetched, false);
-	fetch_descs(&l->query, l->fetched, l->query.end, false);
+	fetch_descs(&l->query, l->fetched, (uint16_t)(l->fetched + cnt), false);
 	__builtin_prefetch(&l->answer.shared->head);
 	return cnt;
+}
+
+/* The lines of long answers that were not fetched when their queries came. */
+static inline void fetch_rest(const struct memif_link *l, const struct memif_frame *frame, unsigned cnt)
+{
+	for (unsigned i = 0; i < cnt; i++) {
+		uint32_t len;
+		size_t after;
+		const uint8_t *to = NULL;
+
+		if (frame[i].len > FETCH * LINE)
+			to = desc_piece(l, ring_desc(&l->answer, (uint16_t)(l->answer.at + i)), &len, &after);
+		for (uint32_t n = FETCH * LINE; to && n < frame[i].len; n += LINE)
+			__builtin_prefetch(to + n, 1);
+	}
 }
 
 unsigned memif_server_send(struct memif_server *s, const struct memif_frame *frame, unsigned cnt)
@@ -204,6 +219,7 @@ unsigned memif_server_send(struct memif_server *s, const struct memif_frame *fra
 	struct ring *r = &l->answer;
 	unsigned sent = 0;
 
+	fetch_rest(l, frame, cnt);
 	for (unsigned i = 0; i < cnt; i++) {
 		struct memif_desc *d = ring_desc(r, r->at);
 		uint32_t len;
