@@ -46,6 +46,11 @@ static ptrdiff_t layer_decode(void *tls, const uint8_t **in, size_t *len, uint8_
 	return tls_decrypt(tls, in, len, out, room);
 }
 
+static bool layer_shaken(const void *tls)
+{
+	return tls_established(tls);
+}
+
 static bool layer_encode(void *tls, const uint8_t *octets, size_t len)
 {
 	return tls_encrypt(tls, octets, len);
@@ -62,7 +67,7 @@ static void layer_close(void *tls)
 }
 
 static const struct tcp_layer tls_layer = {
-	layer_open, layer_decode, layer_encode, layer_finish, layer_close,
+	layer_open, layer_decode, layer_shaken, layer_encode, layer_finish, layer_close,
 };
 
 /* ---- the process's part ---- */

@@ -46,13 +46,14 @@ struct tcp_conn {
 	struct sockaddr_storage peer;
 	struct room_place place;
 	struct link all;          /* in its struct tcp's list */
-	uint64_t active_ms;       /* loop time of the last query, or octets taken */
+	uint64_t active_ms;       /* loop time of the last query, octets taken, or the handshake's end */
 	size_t unsent;            /* octets that the kernel had not taken then */
 	struct framer framer;
 	size_t queued;            /* octets gathered and in writes under way */
 	struct kept wire, plain;  /* read but left while too much was queued */
 	void *layer;              /* its state, or NULL */
 	bool heard;               /* something has come */
+	bool shaken;              /* the layer's handshake is over */
 	bool reading;
 	bool ended;               /* the client sends no more, or nothing sensible */
 	bool finished;            /* the layer has said so, or must not */
@@ -375,6 +376,10 @@ static bool answer_layer(struct tcp_conn *c, const uint8_t **in, size_t *len)
 		const uint8_t *plain = t->plain;
 		size_t plain_len = n > 0 ? (size_t)n : 0;
 
+		if (!c->shaken && t->layer->shaken(c->layer)) {
+			c->shaken = true;
+			touch(c); /* with time for its first query */
+		}
 		if (n == 0)
 			break;
 		if (n < 0) {
@@ -468,10 +473,17 @@ static void work(struct tcp_conn *c, const uint8_t *in, size_t len)
 
 /* ---- accepting ---- */
 
+/* Who has only connected has not begun one: such connections cost a client nothing, and go
+ * as those of plain TCP do. */
+static bool is_shaking(const struct tcp_conn *c)
+{
+	return c->layer && c->heard && !c->shaken;
+}
+
 /* Nothing is under way on it. */
 static bool at_rest(const struct tcp_conn *c)
 {
-	return c->queued == 0 && c->framer.have == 0 && !c->wire.octets && !c->plain.octets;
+	return !is_shaking(c) && c->queued == 0 && c->framer.have == 0 && !c->wire.octets && !c->plain.octets;
 }
 
 static enum room_state room_state(const struct room_place *p, uint64_t now)

@@ -11,7 +11,8 @@
  * read, and TCP_QUEUE_MAX octets of answers that it has not taken.  Its connection
  * ends when nothing has come on it for the first-byte time-out, or it gets nothing
  * done for the idle time-out, or has rested longest when a newcomer finds all places
- * taken (room.h).
+ * taken (room.h).  A handshake of a layer does not rest once the client has begun it: like
+ * those over UDP it goes only after a second, and after all that rest.
  */
 #ifndef POLLUX_TCP_H
 #define POLLUX_TCP_H
@@ -49,6 +50,9 @@ struct tcp_layer {
 	 * After a positive number it is called again, also with *len 0, unless answers have
 	 * to wait: then once they were taken. */
 	ptrdiff_t (*decode)(void *state, const uint8_t **in, size_t *len, uint8_t *out, size_t room);
+
+	/* shaken - is the handshake over, if there is one? */
+	bool (*shaken)(const void *state);
 
 	/* encode - tcp_conn_put the octets in their form on the wire.  False when the
 	 * connection cannot go on. */

@@ -118,4 +118,69 @@ def behind_dtls():
         everybody_comes_while(crowd('--dtls'))
 
 
-lab.main(L, behind_tcp, behind_tls, behind_quic, behind_dtls)
+class HalfOpen:
+    """A client of TLS that has sent half of its ClientHello."""
+
+    def __init__(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+        self.socket = L.tcp(port=853)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        hello = self.outgoing.read()
+        self.socket.sendall(hello[:100])
+        self.outgoing.write(hello[100:])
+
+    def close(self):
+        self.socket.close()
+
+    def done(self, step):
+        """What step() comes to once the server has said enough."""
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self.send()
+                data = self.socket.recv(4096)
+                check(data, 'closed')
+                self.incoming.write(data)
+
+    def send(self):
+        self.socket.sendall(self.outgoing.read())
+
+    def ask(self):
+        self.done(self.tls.do_handshake)
+        self.tls.write(struct.pack('>H', len(QUERY)) + QUERY)
+        self.send()
+        length = int.from_bytes(self.done(lambda: self.tls.read(2)), 'big')
+        equal(wire.Message(self.done(lambda: self.tls.read(length))).rcode, 0, 'rcode')
+
+
+def handshake_stays():
+    """A handshake under way does not go while others rest, though they are younger; when it is
+    over, its client still has time to ask."""
+    half = HalfOpen()
+    with L.counting(control_tcp_evicted='>=2'), sockets(lambda: ask(L.tcp())):
+        half.done(half.tls.do_handshake)
+        half.send()
+        ask(L.tcp()).close()
+        half.ask()
+    half.close()
+
+
+def behind_handshakes():
+    """Those that have begun one stay for a second, and then go for others."""
+    with L.counting(control_tcp_evicted='>=3'), sockets(HalfOpen):
+        time.sleep(1.5)
+        everybody_comes_while(contextlib.nullcontext())
+
+
+def behind_silent():
+    """Those that have not begun one go at once."""
+    with L.counting(control_tcp_evicted='>=3'):
+        everybody_comes_while(sockets(lambda: L.tcp(port=853)))
+
+
+lab.main(L, handshake_stays, behind_handshakes, behind_silent, behind_tcp, behind_tls, behind_quic, behind_dtls)

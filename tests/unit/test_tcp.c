@@ -43,6 +43,12 @@ static ptrdiff_t layer_decode(void *state, const uint8_t **in, size_t *len, uint
 	return TCP_LAYER_BROKEN;
 }
 
+static bool layer_shaken(const void *state)
+{
+	cr_assert_eq(state, &conn);
+	return true;
+}
+
 static bool layer_encode(void *state, const uint8_t *octets, size_t len)
 {
 	(void)state;
@@ -62,7 +68,9 @@ static void layer_close(void *state)
 	conn = NULL;
 }
 
-static const struct tcp_layer layer = {layer_open, layer_decode, layer_encode, layer_finish, layer_close};
+static const struct tcp_layer layer = {
+	layer_open, layer_decode, layer_shaken, layer_encode, layer_finish, layer_close,
+};
 
 /* Lets the loop turn until the condition holds, for a second at most. */
 #define RUN_UNTIL(condition) \
