@@ -7,21 +7,7 @@
 #define PLACE_OF(link, member) \
 	((struct room_place *)(void *)((char *)(link) - offsetof(struct room_place, member)))
 
-static void ring_append(struct room_link *ring, struct room_link *l)
-{
-	l->prev = ring->prev;
-	l->next = ring;
-	ring->prev->next = l;
-	ring->prev = l;
-}
-
-static void ring_remove(struct room_link *l)
-{
-	l->prev->next = l->next;
-	l->next->prev = l->prev;
-}
-
-static struct room_link *bucket_of(struct room *r, const struct clients_prefix *p)
+static struct ring *bucket_of(struct room *r, const struct clients_prefix *p)
 {
 	uint32_t h = p->family;
 
@@ -33,9 +19,9 @@ static struct room_link *bucket_of(struct room *r, const struct clients_prefix *
 void room_init(struct room *r, struct clients *k)
 {
 	r->clients = k;
-	r->all.prev = r->all.next = &r->all;
+	ring_init(&r->all);
 	for (unsigned i = 0; i < ROOM_BUCKETS; i++)
-		r->bucket[i].prev = r->bucket[i].next = &r->bucket[i];
+		ring_init(&r->bucket[i]);
 }
 
 void room_add(struct room *r, struct room_place *p, const struct room_keeper *keeper,
@@ -68,13 +54,13 @@ enum evicted { EVICTED, EVICTED_NONE, NONE_THERE };
  * first, and only then who got nothing done for a while. */
 static enum evicted evict_one(struct room *r, const struct clients_prefix *prefix, uint64_t now)
 {
-	struct room_link *ring = prefix ? bucket_of(r, prefix) : &r->all;
+	struct ring *ring = prefix ? bucket_of(r, prefix) : &r->all;
 	struct room_place *goes = NULL;
 	enum room_state state = ROOM_BUSY;
 	unsigned looked = 0;
 	bool any = false;
 
-	for (struct room_link *l = ring->next; l != ring && looked < ROOM_LOOK && state != ROOM_RESTS;
+	for (struct ring *l = ring->next; l != ring && looked < ROOM_LOOK && state != ROOM_RESTS;
 	     l = l->next, looked++) {
 		struct room_place *p = prefix ? PLACE_OF(l, same) : PLACE_OF(l, all);
 

@@ -19,14 +19,10 @@
 #include <stdint.h>
 
 #include "control/serve/clients.h"
+#include "control/serve/ring.h"
 
 #define ROOM_BUCKETS 256 /* lists of a thread's connections by prefix; a power of two */
 #define ROOM_LOOK 512    /* connections looked at for one that may go */
-
-/* A doubly linked ring; the first's `next` is the least recently active. */
-struct room_link {
-	struct room_link *prev, *next;
-};
 
 enum room_state {
 	ROOM_BUSY,  /* stays */
@@ -36,7 +32,7 @@ enum room_state {
 
 /* What a connection has of this, {0} before room_add. */
 struct room_place {
-	struct room_link all, same; /* in the thread's ring, and its bucket's by prefix */
+	struct ring all, same; /* in the thread's ring, and its bucket's by prefix */
 	const struct room_keeper *keeper;
 	struct clients_prefix prefix;
 };
@@ -50,8 +46,8 @@ struct room_keeper {
 
 struct room {
 	struct clients *clients; /* of all threads */
-	struct room_link all;
-	struct room_link bucket[ROOM_BUCKETS];
+	struct ring all; /* the first is the least recently active; so in the buckets */
+	struct ring bucket[ROOM_BUCKETS];
 };
 
 /* room_init - without connections.  k outlives it. */

@@ -11,6 +11,7 @@
 
 #include "control/serve/framer.h"
 #include "control/serve/listen.h"
+#include "control/serve/ring.h"
 
 #define BACKLOG 1024        /* connections that wait for accept; the kernel's somaxconn caps it */
 #define READ_MAX (16 << 10) /* octets a read: what a client can send ahead of its answers */
@@ -20,11 +21,6 @@
 #define STUCK_MS 1000       /* who got nothing done for so long may go for a newcomer, too */
 
 #define CONN_OF(ptr, member) ((struct tcp_conn *)(void *)((char *)(ptr) - offsetof(struct tcp_conn, member)))
-
-/* A doubly linked ring; the first's `next` is the least recently active. */
-struct link {
-	struct link *prev, *next;
-};
 
 /* Octets that wait, and what of them was used. */
 struct kept {
@@ -45,7 +41,7 @@ struct tcp_conn {
 	struct tcp *tcp;
 	struct sockaddr_storage peer;
 	struct room_place place;
-	struct link all;          /* in its struct tcp's list */
+	struct ring all;          /* in its struct tcp's */
 	uint64_t active_ms;       /* loop time of the last query, octets taken, or the handshake's end */
 	size_t unsent;            /* octets that the kernel had not taken then */
 	struct framer framer;
@@ -78,7 +74,7 @@ struct tcp {
 	size_t cnt;
 	uv_timer_t timer;
 	bool started;
-	struct link all;
+	struct ring all;          /* its connections, the least recently active first */
 	struct tcp_conn *gathering; /* whose octets are gathered; between two calls nobody's */
 	size_t gathered;
 	uint8_t in[READ_MAX];
@@ -89,26 +85,7 @@ struct tcp {
 
 static void work(struct tcp_conn *c, const uint8_t *in, size_t len);
 
-/* ---- the lists of connections, by last activity ---- */
-
-static void ring_init(struct link *ring)
-{
-	ring->prev = ring->next = ring;
-}
-
-static void ring_append(struct link *ring, struct link *l)
-{
-	l->prev = ring->prev;
-	l->next = ring;
-	ring->prev->next = l;
-	ring->prev = l;
-}
-
-static void ring_remove(struct link *l)
-{
-	l->prev->next = l->next;
-	l->next->prev = l->prev;
-}
+/* ---- the list of connections, by last activity ---- */
 
 static void list_append(struct tcp_conn *c)
 {
@@ -572,7 +549,7 @@ static void on_timer(uv_timer_t *timer)
 	struct tcp *t = timer->data;
 	uint64_t now = uv_now(timer->loop);
 	unsigned first = t->first_timeout_ms < t->idle_timeout_ms ? t->first_timeout_ms : t->idle_timeout_ms;
-	struct link *l = t->all.next, *next;
+	struct ring *l = t->all.next, *next;
 
 	for (; l != &t->all; l = next) {
 		struct tcp_conn *c = CONN_OF(l, all);
