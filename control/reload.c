@@ -62,7 +62,8 @@ static bool same_tls(const struct config *a, const struct config *b)
 	       a->tls_doq == b->tls_doq && a->tls_dtls == b->tls_dtls;
 }
 
-size_t reload_differences(const struct config *running, const struct config *now,
+/* Names in out[] what of a new configuration needs a restart.  Returns how many that are. */
+static size_t differences(const struct config *running, const struct config *now,
 			  const char *out[RELOAD_RESTART_MAX])
 {
 	size_t cnt = 0;
@@ -148,7 +149,7 @@ static void on_read_done(uv_work_t *work, int status)
 		return;
 	}
 	if (!status) {
-		r->restart_cnt = reload_differences(r->parts.running, r->config, r->restart);
+		r->restart_cnt = differences(r->parts.running, r->config, r->restart);
 		threads_configure(r->parts.threads, r->config);
 		attach_udp_payload(r->parts.attach, r->config->udp_payload);
 		status = zones_configure(r->parts.zones, r->config, on_configured, r);

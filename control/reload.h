@@ -43,9 +43,4 @@ typedef void (*reload_done)(void *arg, const struct reload_result *r);
  * -ENOMEM and done is not called. */
 int reload_start(const struct reload *parts, reload_done done, void *arg);
 
-/* reload_differences - name in out[] what of a new configuration needs a restart.  Returns
- * how many that are. */
-size_t reload_differences(const struct config *running, const struct config *now,
-			  const char *out[RELOAD_RESTART_MAX]);
-
 #endif

@@ -454,7 +454,8 @@ static int copy(gnutls_datum_t *to, const gnutls_datum_t *from)
 	return 0;
 }
 
-int credentials_inherit(struct credentials *c, const struct credentials *old)
+/* Gives c, which nobody uses yet, the secrets drawn for old. */
+static int inherit(struct credentials *c, const struct credentials *old)
 {
 	int result = copy(&c->ticket_key, &old->ticket_key);
 
@@ -511,7 +512,7 @@ struct credentials *credentials_get(struct credentials_vault *v)
 int credentials_put(struct credentials_vault *v, struct credentials *c)
 {
 	struct credentials *old = credentials_get(v);
-	int result = credentials_inherit(c, old);
+	int result = inherit(c, old);
 
 	if (!result) {
 		pthread_mutex_lock(&v->lock);

@@ -83,9 +83,6 @@ int credentials_set(const struct credentials *c, gnutls_session_t session, gnutl
  * gnutls_alert_send_appropriate, which calls an empty certificate of TLS 1.2 a decode_error. */
 void credentials_alert(gnutls_session_t session, int error);
 
-/* credentials_inherit - give c, which nobody uses yet, the secrets drawn for old. */
-int credentials_inherit(struct credentials *c, const struct credentials *old);
-
 /* credentials_drop - one user less.  NULL is nobody's. */
 void credentials_drop(struct credentials *c);
 

@@ -72,8 +72,8 @@ static const struct tcp_layer tls_layer = {
 
 /* ---- the process's part ---- */
 
-int encrypted_credentials(struct credentials **out, const struct config *c, char *error,
-			  size_t error_size)
+/* Those that the configuration names (or has made).  0, or -errno after writing a sentence. */
+static int open_credentials(struct credentials **out, const struct config *c, char *error, size_t error_size)
 {
 	bool made = false;
 	int result = c->tls_certificate
@@ -98,7 +98,7 @@ int encrypted_check(const struct config *c, char *error, size_t error_size)
 	if (!c->has_tls)
 		return 0;
 	if (c->tls_certificate) {
-		result = encrypted_credentials(&credentials, c, error, error_size);
+		result = open_credentials(&credentials, c, error, error_size);
 		if (!result)
 			credentials_drop(credentials);
 	} else if (c->tls_client_ca) {
@@ -132,7 +132,7 @@ static int prepare(void **shared, const struct config *c, char *error, size_t er
 
 	if (!c->has_tls)
 		return 0;
-	result = encrypted_credentials(&credentials, c, error, error_size);
+	result = open_credentials(&credentials, c, error, error_size);
 	if (result)
 		return result;
 	v = malloc(sizeof(*v));
@@ -153,7 +153,7 @@ static int refresh(void *shared, const struct config *c, char *error, size_t err
 
 	if (!shared || !c->has_tls)
 		return 0;
-	result = encrypted_credentials(&credentials, c, error, error_size);
+	result = open_credentials(&credentials, c, error, error_size);
 	if (result)
 		return result;
 	result = credentials_put(shared, credentials);

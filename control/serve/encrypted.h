@@ -14,13 +14,8 @@
 #include "control/serve/credentials.h"
 #include "control/serve/service.h"
 
-/* encrypted_credentials - those that the configuration names (or has made).  0, or
- * -errno after writing a sentence. */
-int encrypted_credentials(struct credentials **out, const struct config *c, char *error,
-			  size_t error_size);
-
 /* encrypted_check - read and judge the files that the configuration names; nothing is made.
- * Returns as encrypted_credentials does. */
+ * 0, or -errno after writing a sentence. */
 int encrypted_check(const struct config *c, char *error, size_t error_size);
 
 extern const struct service encrypted_service;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "control/serve/pair.h"
 
-void pair_address(struct sockaddr_in6 *out, const struct sockaddr *sa)
+static void map_address(struct sockaddr_in6 *out, const struct sockaddr *sa)
 {
 	memset(out, 0, sizeof(*out));
 	out->sin6_family = AF_INET6;
@@ -22,6 +22,6 @@ void pair_address(struct sockaddr_in6 *out, const struct sockaddr *sa)
 
 void pair_make(struct pair *p, const struct sockaddr *local, const struct sockaddr *peer)
 {
-	pair_address(&p->local, local);
-	pair_address(&p->peer, peer);
+	map_address(&p->local, local);
+	map_address(&p->peer, peer);
 }

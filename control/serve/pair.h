@@ -14,10 +14,7 @@ struct pair {
 	struct sockaddr_in6 local, peer; /* IPv4 as the mapped address (RFC 4291 2.5.5.2) */
 };
 
-/* pair_address - an AF_INET or AF_INET6 address in the form that struct pair has. */
-void pair_address(struct sockaddr_in6 *out, const struct sockaddr *sa);
-
-/* pair_make - the key of a datagram between the two. */
+/* pair_make - the key of a datagram between the two, AF_INET or AF_INET6. */
 void pair_make(struct pair *p, const struct sockaddr *local, const struct sockaddr *peer);
 
 static inline bool pair_equal(const struct pair *a, const struct pair *b)

@@ -237,11 +237,6 @@ struct udp *threads_udp(const struct threads *t)
 	return t->thread[0].state[0];
 }
 
-struct clients *threads_clients(const struct threads *t)
-{
-	return t->clients;
-}
-
 void threads_stop(struct threads *t)
 {
 	for (unsigned i = 0; i < t->cnt; i++) {

@@ -37,9 +37,6 @@ void threads_configure(struct threads *t, const struct config *c);
 /* threads_udp - the UDP sockets of the main thread, for handed-over datagrams. */
 struct udp *threads_udp(const struct threads *t);
 
-/* threads_clients - how many connections there are. */
-struct clients *threads_clients(const struct threads *t);
-
 /* threads_stop - end the other threads, close what thread 0 has; its loop has to run
  * until that is closed before threads_free. */
 void threads_stop(struct threads *t);

@@ -159,7 +159,6 @@
 #define PROTOCOL_LINE_MAX (1u << 20)  /* octets of a request, newline not counted */
 #define PROTOCOL_OCTETS_MAX (1u << 20) /* of text behind a txn-edit */
 #define PROTOCOL_REPLY_MAX (64u << 20) /* octets of a reply's line a client must take */
-#define PROTOCOL_ROWS_OCTETS (64u << 10) /* of texts in a more line, about: what a server aims at */
 #define PROTOCOL_FILE_MAX 4095        /* octets of a path */
 #define PROTOCOL_ID_MAX 64            /* octets of an id that is a text */
 #define PROTOCOL_SOURCE_MAX 255       /* octets of txn-begin's source */

@@ -200,7 +200,8 @@ bool fallback_digits(struct fallback *f, const char *at, const char *end, uint64
 	return true;
 }
 
-bool fallback_number(struct fallback *f, uint64_t max, uint64_t *number)
+/* As fallback_digits, of a word. */
+static bool number_field(struct fallback *f, uint64_t max, uint64_t *number)
 {
 	return fallback_wanted(f) && fallback_digits(f, f->word, f->word_end, max, number) &&
 	       fallback_word(f);
@@ -210,7 +211,7 @@ static bool put_decimal(struct fallback *f, unsigned size)
 {
 	uint64_t number;
 
-	return fallback_number(f, size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * size) - 1, &number) &&
+	return number_field(f, size == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * size) - 1, &number) &&
 	       fallback_put_number(f, number, size);
 }
 
@@ -694,7 +695,7 @@ static bool relay_field(struct fallback *f)
 {
 	uint64_t discovery, type;
 
-	return fallback_number(f, 1, &discovery) && fallback_number(f, 127, &type) &&
+	return number_field(f, 1, &discovery) && number_field(f, 127, &type) &&
 	       fallback_put_number(f, discovery << 7 | type, 1);
 }
 
@@ -707,7 +708,7 @@ static bool hip_field(struct fallback *f)
 	uint64_t algorithm;
 	int half = -1;
 
-	if (!fallback_number(f, 255, &algorithm) || !fallback_put_number(f, algorithm << 16, 4) ||
+	if (!number_field(f, 255, &algorithm) || !fallback_put_number(f, algorithm << 16, 4) ||
 	    !fallback_wanted(f) || !hex_put(f, f->word, f->word_end, &half))
 		return false;
 	size_t hit = f->rdata_len - 4;
@@ -731,7 +732,7 @@ static bool a6_field(struct fallback *f)
 {
 	uint64_t prefix;
 
-	if (!fallback_number(f, 128, &prefix) || !fallback_put_number(f, prefix, 1))
+	if (!number_field(f, 128, &prefix) || !fallback_put_number(f, prefix, 1))
 		return false;
 	if (prefix < 128) {
 		size_t at = f->rdata_len, skip = prefix / 8;
@@ -831,7 +832,7 @@ static bool generic_read(struct fallback *f)
 {
 	uint64_t len;
 
-	if (!fallback_word(f) || !fallback_number(f, 65535, &len) || !hex_field(f))
+	if (!fallback_word(f) || !number_field(f, 65535, &len) || !hex_field(f))
 		return false;
 	return f->rdata_len == len ||
 	       fallback_fault(f, "the RDATA is not as long as it is said to be");

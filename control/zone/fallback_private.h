@@ -34,9 +34,6 @@ bool fallback_put_number(struct fallback *f, uint64_t number, unsigned size);
 bool fallback_digits(struct fallback *f, const char *at, const char *end, uint64_t max,
 		     uint64_t *number);
 
-/* fallback_number - the same of a word. */
-bool fallback_number(struct fallback *f, uint64_t max, uint64_t *number);
-
 /* fallback_hex_digit - its value, or -1. */
 int fallback_hex_digit(char c);
 

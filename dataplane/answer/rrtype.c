@@ -213,11 +213,6 @@ static const char *const classes[] = {
 
 #define CLASS_CNT (sizeof(classes) / sizeof(classes[0]))
 
-char *class_name(char *buf, uint16_t number)
-{
-	return name_of_number(buf, classes, CLASS_CNT, "CLASS", number);
-}
-
 int class_from_name(const char *text)
 {
 	for (size_t i = 0; i < CLASS_CNT; i++)

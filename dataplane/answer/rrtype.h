@@ -76,10 +76,7 @@ char *rrtype_name(char *buf, uint16_t type);
 /* rrtype_from_name - number of a mnemonic or TYPEn, any case; -EINVAL if none. */
 int rrtype_from_name(const char *text);
 
-/* class_name - mnemonic, or CLASSn (RFC 3597 section 5), in buf[16].  Returns buf. */
-char *class_name(char *buf, uint16_t number);
-
-/* class_from_name - number of a mnemonic or CLASSn, any case; -EINVAL if none. */
+/* class_from_name - number of a mnemonic or CLASSn (RFC 3597 section 5), any case; -EINVAL if none. */
 int class_from_name(const char *text);
 
 /* opcode_name - mnemonic of an opcode (RFC 6895 section 2.2), or OPCODEn, in buf[16]. */
