@@ -44,6 +44,7 @@ struct job {
 	char text[ZONES_TEXT];
 	char *fault[ZONES_FAULTS];
 	size_t fault_cnt;
+	size_t error_cnt;         /* faults that were told and no warnings */
 };
 
 struct queue { struct job *head, **tail; };
@@ -245,6 +246,7 @@ static void on_fault(void *arg, const char *text)
 
 	if (!warning && f->cnt++ == 0)
 		snprintf(f->text, sizeof(f->text), "%s", text);
+	j->error_cnt += !warning;
 	if (j->fault_cnt < ZONES_FAULTS) {
 		j->fault[j->fault_cnt] = strdup(text);
 		j->fault_cnt += j->fault[j->fault_cnt] != NULL;
@@ -491,19 +493,31 @@ static void on_warning(void *arg, const char *text)
 	log_warn("%s", text);
 }
 
+/* How the denial of existence in a zone is judged. */
+enum denial {
+	DENIAL_SKIP,   /* not here */
+	DENIAL_WARN,
+	DENIAL_REFUSE, /* faults make the zone bad */
+};
+
+/* What dnssec-check says of the zone. */
+static enum denial denial_of(const struct zone_entry *e)
+{
+	return e->dnssec_refuse ? DENIAL_REFUSE : DENIAL_WARN;
+}
+
 /* Reads the zone's file.  On failure j->text says why. */
 static int read_zone(struct zones *z, struct job *j, struct records *rs, const struct zone_entry *e,
-		     struct zonefile_id *id)
+		     struct zonefile_id *id, enum denial denial)
 {
 	struct faults faults = {.job = j};
 	int error = zonefile_read_id(rs, &e->domain, e->file, id, on_fault, &faults);
 
-	if (!error) {
-		if (e->dnssec_refuse)
-			error = dnssec_check(rs, &e->domain, z->nsec3_max, false, on_fault, &faults, e->file);
-		else if (dnssec_check(rs, &e->domain, z->nsec3_max, true, on_warning, j, e->file) == -ENOMEM)
-			error = -ENOMEM;
-	}
+	if (!error && denial == DENIAL_REFUSE)
+		error = dnssec_check(rs, &e->domain, z->nsec3_max, false, on_fault, &faults, e->file);
+	else if (!error && denial == DENIAL_WARN &&
+		 dnssec_check(rs, &e->domain, z->nsec3_max, true, on_warning, j, e->file) == -ENOMEM)
+		error = -ENOMEM;
 	if (!error)
 		return 0;
 	if (faults.cnt > 1)
@@ -523,7 +537,7 @@ static int put_zone(struct zones *z, struct job *j, struct zone_entry *e, enum r
 
 	records_init(&rs);
 
-	int error = read_zone(z, j, &rs, e, &id);
+	int error = read_zone(z, j, &rs, e, &id, denial_of(e));
 
 	if (!error) {
 		error = put(z, &e->domain, &rs, what, e->file);
@@ -585,7 +599,7 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e, bool
 	char domain[NAME_TEXT_MAX];
 	struct zone_info info;
 	uint64_t start = uv_hrtime();
-	size_t told = j->fault_cnt;
+	size_t told = j->error_cnt;
 	int error = first ? first_zone(z, j, e, what) : put_zone(z, j, e, what);
 	uint64_t took = uv_hrtime() - start;
 
@@ -618,7 +632,7 @@ static int load_entry(struct zones *z, struct job *j, struct zone_entry *e, bool
 	if (error)
 		log_error("zone %s %s%s%s", domain, e->state == ZONE_LOADED ?
 			  "keeps its old data" : "is not served",
-			  j->fault_cnt > told ? "" : ": ", j->fault_cnt > told ? "" : j->text);
+			  j->error_cnt > told ? "" : ": ", j->error_cnt > told ? "" : j->text);
 	return error;
 }
 
@@ -1119,9 +1133,30 @@ static int make_changes(struct zones *z, struct job *j, const struct zone_entry 
 	return error;
 }
 
-/* The zone as it was when the process ended, in *rs.  On failure j->text says why. */
+/* Tells of faults in the denial of existence in a zone that comes back, and of no more than
+ * that, also with dnssec-check: refuse: that refuses what is new, and this is what stood.  Its
+ * changes were acknowledged and passed what was asked of them then; a restart after `refuse` was set
+ * or nsec3-iterations-max lowered must not take the zone away, which would be worse than faults in its
+ * proofs.  They can be mended by further changes, or with a file and --force. */
+static int check_stored(struct zones *z, struct job *j, const struct zone_entry *e, const struct records *rs)
+{
+	int result = dnssec_check(rs, &e->domain, z->nsec3_max, true, on_warning, j, NULL);
+	char domain[NAME_TEXT_MAX];
+
+	if (result == -ENOMEM) {
+		explain(z, result, j->text);
+		return result;
+	}
+	if (result && e->dnssec_refuse)
+		log_warn("zone %s: served as it was in spite of these faults and dnssec-check: refuse, as its changes "
+			 "at run time were acknowledged", name_to_text(domain, e->domain.wire));
+	return 0;
+}
+
+/* The zone as it was when the process ended, in *rs; `same`: on the file that it stood on.  On
+ * failure j->text says why. */
 static int read_stored(struct zones *z, struct job *j, const struct zone_entry *e,
-		       const struct store_zone *known, struct records *rs)
+		       const struct store_zone *known, bool same, struct records *rs)
 {
 	struct zonefile_id id;
 	struct records ops;
@@ -1133,10 +1168,13 @@ static int read_stored(struct zones *z, struct job *j, const struct zone_entry *
 		error = error == -ENOMEM ? error : store_fault(z);
 		snprintf(j->text, ZONES_TEXT, "%s", error == -ENOMEM ? "out of memory" : z->store_error);
 	} else if (!known->base) {
-		error = read_zone(z, j, rs, e, &id);
+		/* Another file is new, and may be refused as such; the changes wait in the store. */
+		error = read_zone(z, j, rs, e, &id, e->dnssec_refuse && !same ? DENIAL_REFUSE : DENIAL_SKIP);
 	}
 	if (!error)
 		error = make_changes(z, j, e, rs, &ops);
+	if (!error)
+		error = check_stored(z, j, e, rs);
 	records_free(&ops);
 	return error;
 }
@@ -1151,7 +1189,7 @@ static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
 	int error;
 
 	records_init(&rs);
-	error = read_stored(z, j, e, known, &rs);
+	error = read_stored(z, j, e, known, same, &rs);
 	if (!error) {
 		error = put(z, &e->domain, &rs, what, e->file);
 		if (error)

@@ -439,6 +439,38 @@ Test(zones, a_zone_comes_back_with_its_changes_in_one_step)
 	cr_assert_eq(version() - before, 3, "the settings, good.test, and this one");
 }
 
+#define CHAIN "@ 60 NSEC ns NS SOA NSEC\nns 60 NSEC @ A NSEC\n"
+
+/* The denial of existence in a zone that comes back is checked, but what was acknowledged is
+ * served, whatever dnssec-check says now. */
+Test(zones, a_zone_that_comes_back_is_checked_and_served)
+{
+	static const char *const file[] = {ZONE("1") CHAIN, ZONE("1") "new 60 A 192.0.2.1\n" CHAIN};
+
+	write_file(bad, file[0]);
+	configure(2);
+	cr_assert_eq(faults, 0, "%s", fault);
+	cr_assert_eq(apply("zone bad.test\nset new 60 A 192.0.2.1\n"), 0, "%s", said);
+	for (unsigned refuse = 0; refuse < 2; refuse++) {
+		config.dnssec_check = refuse ? DNSSEC_REFUSE : DNSSEC_WARN;
+		start_again(2);
+		cr_expect_eq(result, 0, "%s", said);
+		cr_expect_eq(entry("bad.test").state, ZONE_LOADED);
+		expect_changed("bad.test", 2, 6, 2);
+		cr_assert_gt(faults, 0);
+		cr_expect_not_null(strstr(fault, "warning: bad.test.: NSEC leads to ns.bad.test., but the next"), "%s", fault);
+	}
+	/* A file with the same fault is refused. */
+	write_file(other, file[1]);
+	cr_expect_neq(add("new.test", other), 0);
+	cr_expect_eq(serial("new.test"), -1);
+	/* It can be mended by a change. */
+	cr_assert_eq(apply("zone bad.test\nunset new\n"), 0, "%s", said);
+	start_again(2);
+	expect_changed("bad.test", 4, 5, 3);
+	cr_expect_eq(faults, 0, "%s", fault);
+}
+
 /* What was changed in a zone that is no longer configured is kept, as the log says. */
 Test(zones, a_zone_that_is_added_again_has_its_changes)
 {
