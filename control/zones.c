@@ -44,7 +44,7 @@ struct job {
 	char text[ZONES_TEXT];
 	char *fault[ZONES_FAULTS];
 	size_t fault_cnt;
-	size_t error_cnt;         /* faults that were told and no warnings */
+	size_t error_cnt;       /* faults that were told and no warnings */
 };
 
 struct queue { struct job *head, **tail; };
@@ -57,6 +57,7 @@ struct zones {
 	struct settings settings;
 	bool dnssec_refuse;     /* of zones that the configuration says nothing else of */
 	unsigned nsec3_max;     /* iterations */
+	bool crowded;           /* the table was, at the last commit */
 	struct store *store;    /* or NULL: */
 	char store_error[ZONES_TEXT];
 	bool storing;           /* a transaction of the store is open */
@@ -356,6 +357,18 @@ static void give_up(struct zones *z, struct txn *t)
 	txn_abort(t);
 }
 
+/* Says it once when the table has become crowded, and when it no longer is. */
+static void tell_crowded(struct zones *z)
+{
+	bool crowded = db_crowded(z->db);
+
+	if (crowded && !z->crowded)
+		log_warn("the table is nearly full (table: memory:): its index cannot grow any more, answers take longer");
+	else if (!crowded && z->crowded)
+		log_info("the table's index has grown");
+	z->crowded = crowded;
+}
+
 /* Commits t, and before that what the store has open. */
 static int commit(struct zones *z, struct txn *t, uint64_t *version)
 {
@@ -375,6 +388,7 @@ static int commit(struct zones *z, struct txn *t, uint64_t *version)
 	}
 	hook_reached("stored");
 	error = txn_commit(t, version); /* cannot fail */
+	tell_crowded(z);
 	hook_reached("committed");
 	return error;
 }

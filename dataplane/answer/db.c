@@ -127,6 +127,11 @@ void db_usage(const struct db *db, struct arena_usage *u, uint64_t *retired)
 	*retired = db->retired;
 }
 
+bool db_crowded(const struct db *db)
+{
+	return table_crowded(&db->table);
+}
+
 /* ---- readers' slots ---- */
 
 int db_reader_reserve(struct db *db, uint32_t pid, enum status_kind kind, unsigned cnt,

@@ -63,6 +63,10 @@ struct arena_map db_map(const struct db *db);
 /* db_usage - use of the arena, and how many blocks wait for readers to pass. */
 void db_usage(const struct db *db, struct arena_usage *u, uint64_t *retired);
 
+/* db_crowded - has the table fewer buckets than its names should have, for want of memory?  Answers are
+ * right, but slower. */
+bool db_crowded(const struct db *db);
+
 /* db_pins - zones that are pinned (below), and how many of the retired blocks wait for
  * nothing but that. */
 void db_pins(struct db *db, unsigned *pins, uint64_t *held);

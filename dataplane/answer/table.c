@@ -8,6 +8,7 @@
 
 #define BUCKETS_MIN 512
 #define LOAD 4 /* names a bucket at which the table doubles: 5 % of buckets then overflow */
+#define LOAD_MAX 16 /* without memory for a larger one: two further buckets each */
 
 /* A word set aside: no reader takes it for an entry, since its ref is 0. */
 #define RESERVED (UINT64_C(0xffffffff) << 32)
@@ -141,17 +142,11 @@ static int copy_chains(struct table_writer *w, struct table *to, const struct bu
 	}
 }
 
-int table_resize(struct table_writer *w, uint64_t names, struct ref_list *old)
+/* Puts a table of so many buckets in place of the present one.  0, -ENOSPC or -ENOMEM: nothing
+ * changed. */
+static int rebuild(struct table_writer *w, uint64_t buckets, struct ref_list *old)
 {
-	uint64_t buckets = buckets_for(names), now = w->table->mask + 1;
-
-	/* Shrinking waits until a quarter would do, so that no size is left at once. */
-	if (buckets <= now && buckets * 4 > now)
-		return 0;
-	if (buckets < now)
-		buckets *= 2;
-	assert(w->reserved == 0);
-
+	uint64_t now = w->table->mask + 1;
 	struct table *t = table_new(w->arena, buckets);
 	size_t listed = old->cnt;
 	int err = t ? 0 : -ENOSPC;
@@ -168,9 +163,57 @@ int table_resize(struct table_writer *w, uint64_t names, struct ref_list *old)
 			each_more(w, t, free_one, w->arena);
 			arena_free(w->arena, ref_of(w, t));
 		}
-		return buckets < now ? 0 : err;
+		return err;
 	}
 	publish(w, t);
+	return 0;
+}
+
+static uint64_t octets_used(const struct table_writer *w)
+{
+	struct arena_usage u;
+
+	arena_usage(w->arena, &u);
+	return u.used;
+}
+
+/* The largest table that fits, of at most `buckets`. */
+static int grow(struct table_writer *w, uint64_t names, uint64_t buckets, struct ref_list *old)
+{
+	uint64_t now = w->table->mask + 1, n = buckets;
+	int err = rebuild(w, n, old);
+
+	while (err == -ENOSPC && n / 2 > now && names <= n / 2 * LOAD_MAX) {
+		n /= 2;
+		err = rebuild(w, n, old);
+	}
+	if (err == -ENOSPC && names <= now * LOAD_MAX)
+		err = 0;
+	if (!err)
+		w->full_at = w->table->mask + 1 < buckets ? octets_used(w) : 0;
+	return err;
+}
+
+/* Has so little become free since a larger one did not fit that another attempt, which may cost as
+ * much as one that succeeds, is not worth it? */
+static bool still_full(const struct table_writer *w)
+{
+	return octets_used(w) + (w->table->mask + 1) * sizeof(struct bucket) > w->full_at;
+}
+
+int table_resize(struct table_writer *w, uint64_t names, struct ref_list *old)
+{
+	uint64_t buckets = buckets_for(names), now = w->table->mask + 1;
+
+	assert(w->reserved == 0);
+	if (buckets > now)
+		return table_crowded(w) && names <= now * LOAD_MAX && still_full(w) ? 0 :
+		       grow(w, names, buckets, old);
+	w->full_at = 0;
+	/* Shrinking waits until a quarter would do, so that no size is left at once.  Without memory
+	 * for it the table stays. */
+	if (buckets * 4 <= now)
+		rebuild(w, buckets * 2, old);
 	return 0;
 }
 

@@ -139,6 +139,7 @@ struct table_writer {
 	struct table *table;
 	uint64_t names;      /* chains in the table */
 	uint64_t reserved;   /* slots set aside by table_reserve */
+	uint64_t full_at;    /* octets of the arena in use when a larger one did not fit; 0: it is large enough */
 };
 
 /* table_create - an empty table, published.  0 or -ENOSPC. */
@@ -146,9 +147,18 @@ int table_create(struct table_writer *w, struct arena *a);
 
 /* table_resize - make the table the right size for `names` chains if it is too
  * small for them or far too big; the old one goes to `old` to be freed when its
- * readers are gone.  One that is too big stays when there is no memory for another.
+ * readers are gone.  One that is too big stays when there is no memory for another; for one that
+ * is too small the largest that fits is taken, or it stays, as long as that has room for the
+ * chains at a bearable cost (table_crowded then).
  * 0, -ENOSPC (nothing changed), -ENOMEM. */
 int table_resize(struct table_writer *w, uint64_t names, struct ref_list *old);
+
+/* table_crowded - are there fewer buckets than there should be, for want of memory?  Then finding a name
+ * takes up to some three cache lines instead of one. */
+static inline bool table_crowded(const struct table_writer *w)
+{
+	return w->full_at > 0;
+}
 
 /* table_slot - the word that holds the name's chain, or NULL. */
 _Atomic uint64_t *table_slot(struct table_writer *w, uint64_t hash, const uint8_t *name,

@@ -233,6 +233,66 @@ Test(db, arena_full)
 	db_destroy(l.db);
 }
 
+/* Memory is there, but no larger table fits: names go on into further buckets, up to a limit. */
+Test(db, table_that_cannot_grow)
+{
+	static const uint32_t sizes[] = {3000, 5000, 8000};
+	struct lab l = lab_open(16 * MIB);
+	struct name apex = name_of("zone."), n;
+	struct records rs;
+	size_t eaten = 0;
+	ref eat[256];
+	char text[64];
+
+	records_init(&rs);
+	add_soa(&rs, &apex, 1);
+	for (uint32_t i = 0; i < 9000; i++) {
+		snprintf(text, sizeof(text), "n%04u.zone.", i);
+		n = name_of(text);
+		add_a(&rs, &n, i);
+	}
+	cr_assert_eq(records_sort(&rs), 0);
+	rs.cnt = 1000;
+	cr_assert_eq(put(&l, &apex, &rs), 0);
+
+	uint64_t mask = l.db->table.table->mask;
+
+	/* Each second chunk of the arena is free. */
+	while (eaten < 256 && (eat[eaten] = arena_alloc(l.db->arena, 60000)))
+		eaten++;
+	cr_assert_gt(eaten, 100);
+	for (size_t i = 0; i < eaten; i += 2)
+		arena_free(l.db->arena, eat[i]);
+	for (size_t i = 0; i < 3; i++) {
+		rs.cnt = sizes[i];
+		cr_assert_eq(put(&l, &apex, &rs), 0, "%u", sizes[i]);
+		reclaim(&l);
+		cr_expect_eq(l.db->table.table->mask, mask);
+		cr_expect(db_crowded(l.db));
+		for (size_t k = 0; k < rs.cnt; k++) {
+			name_from_wire(&n, rs.rr[k].owner, NAME_MAX_LEN);
+			cr_assert(look(&l, &n, 127).exact);
+		}
+	}
+	rs.cnt = 9000;
+	cr_expect_eq(put(&l, &apex, &rs), -ENOSPC, "names without end in a bucket");
+	reclaim(&l);
+	cr_expect(db_crowded(l.db));
+	cr_expect(look(&l, &n, 127).exact);
+
+	/* When there is memory again it grows, also at a change that brings no names. */
+	for (size_t i = 1; i < eaten; i += 2)
+		arena_free(l.db->arena, eat[i]);
+	rs.cnt = 8000;
+	cr_assert_eq(put(&l, &apex, &rs), 0);
+	cr_expect_not(db_crowded(l.db));
+	cr_expect_geq(l.db->table.table->mask + 1, 8000 / 4);
+	cr_expect(look(&l, &n, 127).exact);
+	rs.cnt = 9002;
+	records_free(&rs);
+	db_destroy(l.db);
+}
+
 /* A table that is larger than it needs to be is made smaller when there is room for the smaller one
  * beside it: to lack that is no reason to refuse a change. */
 Test(db, table_too_large_in_a_full_arena)

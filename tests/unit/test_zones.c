@@ -32,7 +32,7 @@ static void write_file(const char *path, const char *text)
 }
 
 #define ZONE(serial) "@ 60 SOA ns h " serial " 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n"
-#define LARGE 32000 /* names: one such zone fits into the table, two do not */
+#define LARGE 44000 /* names: one such zone fits into the table, two do not */
 
 static void write_names(const char *path, const char *serial, unsigned names)
 {
