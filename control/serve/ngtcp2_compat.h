@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* ngtcp2_compat.h - the one place that knows which ngtcp2 there is: 0.12 (Debian 12) or
- * 1.x (Debian 13).  What both spell alike is used as it is.  The part for 1.x follows its
- * documentation; it was not built with it yet. */
+ * 1.x (Debian 13).  What both spell alike is used as it is.  The part for 1.x was
+ * read against its headers; it was not built with it yet. */
 #ifndef POLLUX_NGTCP2_COMPAT_H
 #define POLLUX_NGTCP2_COMPAT_H
 

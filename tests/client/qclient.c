@@ -105,17 +105,29 @@ static int on_close(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t code
 	return 0;
 }
 
+static void keep_token(struct qclient *q, const uint8_t *token, size_t len)
+{
+	if (len <= sizeof(q->token)) {
+		memcpy(q->token, token, len);
+		q->token_len = len;
+	}
+}
+
+#if OLD
 static int on_token(ngtcp2_conn *conn, const ngtcp2_vec *token, void *user)
 {
-	struct qclient *q = user;
-
 	(void)conn;
-	if (token->len <= sizeof(q->token)) {
-		memcpy(q->token, token->base, token->len);
-		q->token_len = token->len;
-	}
+	keep_token(user, token->base, token->len);
 	return 0;
 }
+#else
+static int on_token(ngtcp2_conn *conn, const uint8_t *token, size_t len, void *user)
+{
+	(void)conn;
+	keep_token(user, token, len);
+	return 0;
+}
+#endif
 
 static int on_versions(ngtcp2_conn *conn, const ngtcp2_pkt_hd *hd, const uint32_t *versions, size_t cnt,
 		       void *user)
