@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include <rte_cycles.h>
+#include <rte_pause.h>
 
 #include "dataplane/answer/answer.h"
 #include "dataplane/answer/rrtype.h"
@@ -370,6 +371,8 @@ static void loop(struct state *s)
 		before = now;
 		worked = receive(s) > 0;
 		worked |= transmit(s) > 0;
+		if (!worked)
+			rte_pause(); /* for the server, should it run on the same core */
 		if (now < s->chore_at)
 			continue;
 		s->chore_at = now + (uint64_t)(s->ticks / CHORES);
