@@ -11,6 +11,7 @@
 #include "control/zone/store.h"
 #include "control/zone/zonefile.h"
 #include "dataplane/answer/cookie.h"
+#include "dataplane/answer/db_diff.h"
 #include "dataplane/answer/rrtype.h"
 #include "dataplane/answer/wire.h"
 #include "dataplane/common/log.h"
@@ -455,6 +456,26 @@ static int put(struct zones *z, const struct name *domain, const struct records 
 	return error;
 }
 
+static int try_change(struct zones *z, const struct name *domain, const struct rrset_change *c, size_t cnt,
+		      change_check check, enum remember what, const char *file)
+{
+	struct txn *t = db_begin(z->db);
+	uint64_t version;
+
+	if (!t)
+		return -ENOMEM;
+
+	int error = txn_change(t, domain, c, cnt, check, (void *)domain);
+
+	if (!error)
+		error = remember(z, what, domain, file);
+	if (error) {
+		give_up(z, t);
+		return error;
+	}
+	return commit(z, t, &version);
+}
+
 static int try_drop(struct zones *z, const struct name *domain, enum remember what)
 {
 	struct txn *t = db_begin(z->db);
@@ -543,15 +564,55 @@ static int read_zone(struct zones *z, struct job *j, struct records *rs, const s
 	return error == -EINVAL || error == -ENOMEM ? error : -EIO;
 }
 
-/* Reads the zone's file and publishes it.  On failure what stood stays. */
-static int put_zone(struct zones *z, struct job *j, struct zone_entry *e, enum remember what)
+static int on_record(void *arg, const struct record *rr)
 {
-	struct zonefile_id id = {0};
+	return zone_diff_add(arg, rr);
+}
+
+static void on_nothing(void *arg, const char *text)
+{
+	(void)arg;
+	(void)text;
+}
+
+static int on_changed(void *arg, const struct rrset_change *of, const struct records *rs)
+{
+	return zone_check_name(rs, of->owner, arg, 0, NULL, on_nothing, NULL);
+}
+
+/* Reads the file of a zone that stands and publishes what is different in it, with memory for no more
+ * than that.  After an error nothing has happened; but for -EROFS another way may lead on, or tell
+ * what is wrong: to read it as a whole. */
+static int put_difference(struct zones *z, const struct zone_entry *e, enum remember what,
+			  struct zonefile_id *id)
+{
+	const struct rrset_change *change;
+	struct zone_diff *d;
+	size_t cnt;
+	int error = zone_diff_open(&d, z->db, &e->domain);
+
+	if (error)
+		return error;
+	error = zonefile_each(&e->domain, e->file, id, on_record, d);
+	if (!error)
+		error = zone_diff_end(d, &change, &cnt);
+	if (!error)
+		error = try_change(z, &e->domain, change, cnt, on_changed, what, e->file);
+	if (error == -ENOSPC && wait_for_memory(z))
+		error = try_change(z, &e->domain, change, cnt, on_changed, what, e->file);
+	zone_diff_free(d);
+	return error;
+}
+
+/* Reads the zone's file and publishes it.  On failure j->text says why. */
+static int put_whole(struct zones *z, struct job *j, const struct zone_entry *e, enum remember what,
+		     struct zonefile_id *id)
+{
 	struct records rs;
 
 	records_init(&rs);
 
-	int error = read_zone(z, j, &rs, e, &id, denial_of(e));
+	int error = read_zone(z, j, &rs, e, id, denial_of(e));
 
 	if (!error) {
 		error = put(z, &e->domain, &rs, what, e->file);
@@ -559,6 +620,19 @@ static int put_zone(struct zones *z, struct job *j, struct zone_entry *e, enum r
 			explain(z, error, j->text);
 	}
 	records_free(&rs);
+	return error;
+}
+
+/* Reads the zone's file and publishes it.  On failure what stood stays. */
+static int put_zone(struct zones *z, struct job *j, struct zone_entry *e, enum remember what)
+{
+	struct zonefile_id id = {0};
+	int error = e->state == ZONE_LOADED ? put_difference(z, e, what, &id) : -ENOENT;
+
+	if (error == -EROFS)
+		explain(z, error, j->text);
+	else if (error)
+		error = put_whole(z, j, e, what, &id);
 	if (!error) {
 		uv_mutex_lock(&z->mutex);
 		j->dropped += e->changes;

@@ -44,6 +44,9 @@
 /* One reading of a zone. */
 struct reading {
 	struct records *rs;
+	zonefile_record each;  /* not NULL: records go there, with each_arg, not to rs, */
+	void *each_arg;
+	int each_result;       /* and this is what made it stop, if not 0 */
 	const struct name *apex;
 	zonefile_report report;
 	void *arg;
@@ -360,6 +363,26 @@ static bool ttl_resolve(struct source *src, zs_scanner_t *s, uint64_t line, uint
 	return true;
 }
 
+/* record_keep - a record that is one. */
+static void record_keep(struct source *src, const zs_scanner_t *s, uint32_t ttl, uint32_t line)
+{
+	struct reading *r = src->r;
+	uint8_t owner[NAME_MAX_LEN];
+
+	if (!r->each) {
+		if (records_add(r->rs, s->r_owner, s->r_type, ttl, s->r_data, (uint16_t)s->r_data_length,
+				src->file, line) < 0)
+			no_memory(r);
+		return;
+	}
+	for (size_t i = 0; i < s->r_owner_length; i++) /* a length octet is below 'A' */
+		owner[i] = name_fold(s->r_owner[i]);
+	r->each_result = r->each(r->each_arg, &(struct record){
+		.owner = owner, .rdata = s->r_data, .ttl = ttl, .line = line, .type = s->r_type,
+		.rdata_len = (uint16_t)s->r_data_length, .file = src->file });
+	r->stop |= r->each_result != 0;
+}
+
 /* record_take - check the record in the scanner and add it.  Returns NULL, or what
  * is wrong with its contents; other faults have been told of. */
 static const char *record_take(struct source *src, zs_scanner_t *s, uint64_t line)
@@ -380,10 +403,8 @@ static const char *record_take(struct source *src, zs_scanner_t *s, uint64_t lin
 		fault(r, src->name, line, "%s is outside the zone", name_to_text(name, s->r_owner));
 		return NULL;
 	}
-	if (ttl_resolve(src, s, line, &ttl) &&
-	    records_add(r->rs, s->r_owner, s->r_type, ttl, s->r_data, (uint16_t)s->r_data_length,
-			src->file, line > UINT32_MAX ? UINT32_MAX : (uint32_t)line) < 0)
-		no_memory(r);
+	if (ttl_resolve(src, s, line, &ttl))
+		record_keep(src, s, ttl, line > UINT32_MAX ? UINT32_MAX : (uint32_t)line);
 	return NULL;
 }
 
@@ -1127,6 +1148,33 @@ int zonefile_read(struct records *rs, const struct name *apex, const char *path,
 	struct zonefile_id id;
 
 	return zonefile_read_id(rs, apex, path, &id, report, arg);
+}
+
+/* The first fault or warning ends it: there is another way to tell of them. */
+static void on_doubt(void *arg, const char *text)
+{
+	struct reading *r = arg;
+
+	(void)text;
+	r->stop = true;
+}
+
+int zonefile_each(const struct name *apex, const char *path, struct zonefile_id *id,
+		  zonefile_record each, void *arg)
+{
+	struct reading r = { .each = each, .each_arg = arg, .apex = apex, .report = on_doubt, .arg = &r,
+			     .last_ttl = TTL_UNKNOWN };
+	struct source src = { .r = &r, .name = path, .next_line = 1 };
+	uint32_t default_ttl = TTL_UNKNOWN;
+	int rc = file_open(&src);
+
+	if (rc == 0) {
+		*id = src.id;
+		source_read(&src, apex->wire, apex->len, &default_ttl);
+		rc = r.each_result ? r.each_result : r.warnings ? -EINVAL : reading_result(&r);
+	}
+	reading_free(&r);
+	return rc;
 }
 
 bool zonefile_same(const char *path, const struct zonefile_id *id)

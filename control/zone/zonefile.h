@@ -55,6 +55,16 @@ struct zonefile_id {
 int zonefile_read_id(struct records *rs, const struct name *apex, const char *path,
 		     struct zonefile_id *id, zonefile_report report, void *arg);
 
+/* Receives one record, which lasts until it returns: owner folded, RDATA checked.  What is not 0
+ * ends the reading. */
+typedef int (*zonefile_record)(void *arg, const struct record *rr);
+
+/* zonefile_each - hand over the records of the file one by one, in its order, those outside the
+ * zone, too.  None of them is kept, nothing is checked but the text.  0; what `each` said;
+ * another value at the first fault or warning, which is not told: zonefile_read_id does. */
+int zonefile_each(const struct name *apex, const char *path, struct zonefile_id *id,
+		  zonefile_record each, void *arg);
+
 /* zonefile_same - is the file at `path` still what *id says?  Its contents are read only
  * when its time has changed but its size has not.  False, too, when it cannot be read. */
 bool zonefile_same(const char *path, const struct zonefile_id *id);

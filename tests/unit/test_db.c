@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataplane/answer/db.h"
+#include "dataplane/answer/db_diff.h"
 #include "dataplane/answer/db_private.h"
 #include "dataplane/answer/find.h"
 #include "dataplane/answer/rrtype.h"
@@ -971,4 +972,154 @@ Test(db, layout_has_a_number)
 
 	cr_expect_eq(STATUS_LAYOUT, 3);
 	cr_expect_eq(sizeof(struct status_slot), 97600);
+}
+
+/* ---- db_diff.h ---- */
+
+/* A zone of a few names with random records in random order, some twice, some with another TTL. */
+static void random_zone(struct records *rs, const struct name *apex, uint32_t serial)
+{
+	static const char *const names[] = { "example.", "a.example.", "b.a.example.", "*.b.a.example.",
+		"c.d.e.example.", "x.c.d.e.example.", "f.example.", "g.f.example.", "h.example." };
+
+	records_init(rs);
+	for (unsigned i = 0; i < 25; i++) {
+		struct name owner = name_of(names[(unsigned)random() % 9]);
+		unsigned kind = (unsigned)random() % 8;
+		uint32_t ttl = random() % 20 ? 300 : 301;
+		uint8_t rdata[] = { 1, random() % 2 ? 'n' : 'N', 7, 'e', 'x', 'a', 'm', 'p', 'l', 'e', 0 };
+
+		if (i == 7)
+			add_soa(rs, apex, serial);
+		if (kind < 5) /* as may stand beside each other */
+			add_a(rs, &owner, (uint32_t)random() % 4);
+		else if (kind < 7)
+			cr_assert_eq(records_add(rs, owner.wire, kind == 5 ? TYPE_NS : TYPE_PTR, ttl, rdata,
+						 sizeof(rdata), 0, 0), 0);
+		else
+			cr_assert_eq(records_add(rs, owner.wire, TYPE_TXT, ttl, rdata, 2, 0, 0), 0);
+	}
+}
+
+static int put_diff(struct lab *l, const struct name *apex, const struct records *rs)
+{
+	const struct rrset_change *c;
+	struct zone_diff *d;
+	uint64_t version;
+	size_t cnt;
+	int err = zone_diff_open(&d, l->db, apex);
+
+	cr_assert_eq(err, 0);
+	for (size_t i = 0; !err && i < rs->cnt; i++)
+		err = zone_diff_add(d, &rs->rr[i]);
+	if (!err)
+		err = zone_diff_end(d, &c, &cnt);
+	if (!err) {
+		struct txn *t = db_begin(l->db);
+
+		cr_assert_eq(txn_change(t, apex, c, cnt, NULL, NULL), 0);
+		cr_assert_eq(txn_commit(t, &version), 0);
+	}
+	zone_diff_free(d);
+	return err;
+}
+
+static int gather_record(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+			 uint16_t rdata_len)
+{
+	return records_add(arg, owner, type, ttl, rdata, rdata_len, 0, 0);
+}
+
+/* A zone that becomes another by its differences is what it would have been had it been put. */
+Test(db, differences)
+{
+	struct lab changed = lab_open(16 * MIB);
+	struct name apex = name_of("example.");
+	struct records rs;
+
+	random_zone(&rs, &apex, 1);
+	cr_assert_eq(put(&changed, &apex, &rs), 0);
+	records_free(&rs);
+	for (unsigned round = 1; round < 500; round++) {
+		struct lab fresh = lab_open(2 * MIB);
+		struct records is, should;
+		struct zone_info info, wanted;
+		struct tree_iter it[2];
+
+		srandom(round / 3); /* now and then the same again */
+		random_zone(&rs, &apex, round / 2);
+		cr_assert_eq(put_diff(&changed, &apex, &rs), 0);
+		cr_assert_eq(put(&fresh, &apex, &rs), 0);
+		records_free(&rs);
+		records_init(&is);
+		records_init(&should);
+		reader_begin(&changed.reader);
+		reader_begin(&fresh.reader);
+		reader_zone(&changed.reader, &apex, &info);
+		reader_zone(&fresh.reader, &apex, &wanted);
+		cr_assert(info.serial == wanted.serial && info.names == wanted.names &&
+			  info.records == wanted.records, "round %u", round);
+		cr_assert_eq(reader_walk(&changed.reader, &apex, NULL, gather_record, &is), 0);
+		cr_assert_eq(reader_walk(&fresh.reader, &apex, NULL, gather_record, &should), 0);
+		cr_assert_eq(is.cnt, should.cnt);
+		for (size_t i = 0; i < is.cnt; i++)
+			cr_assert(name_cmp(is.rr[i].owner, should.rr[i].owner) == 0 &&
+				  is.rr[i].type == should.rr[i].type && is.rr[i].ttl == should.rr[i].ttl &&
+				  is.rr[i].rdata_len == should.rr[i].rdata_len &&
+				  memcmp(is.rr[i].rdata, should.rr[i].rdata, is.rr[i].rdata_len) == 0,
+				  "round %u, record %zu", round, i);
+
+		const struct lab *l[2] = { &changed, &fresh };
+		ref r[2];
+
+		for (unsigned k = 0; k < 2; k++) {
+			struct db *db = l[k]->db;
+			const struct zone *z = at(db, zone_find(db, apex.wire, apex.len));
+
+			r[k] = tree_first(&it[k], db->base, ((struct snapshot *)at(db, z->snapshot))->tree);
+		}
+		for (; r[0] && r[1]; r[0] = tree_next(&it[0]), r[1] = tree_next(&it[1])) {
+			const struct node *a = at(changed.db, r[0]), *b = at(fresh.db, r[1]);
+
+			cr_assert(name_cmp(a->name, b->name) == 0 && a->flags == b->flags &&
+				  a->cover_labels == b->cover_labels, "round %u", round);
+		}
+		cr_assert(!r[0] && !r[1]);
+		records_free(&is);
+		records_free(&should);
+		db_destroy(fresh.db);
+		reader_end(&changed.reader);
+		reclaim(&changed);
+	}
+	db_destroy(changed.db);
+}
+
+/* Too much of it is refused, and what is outside the zone. */
+Test(db, differences_refused)
+{
+	struct lab l = lab_open(16 * MIB);
+	struct name apex = name_of("example."), out = name_of("example.org.");
+	struct zone_diff *d;
+	struct records rs;
+	int err = 0;
+
+	cr_assert_eq(zone_diff_open(&d, l.db, &apex), -ENOENT);
+	records_init(&rs);
+	add_soa(&rs, &apex, 1);
+	cr_assert_eq(put(&l, &apex, &rs), 0);
+	records_clear(&rs);
+	add_a(&rs, &out, 1);
+	cr_assert_eq(put_diff(&l, &apex, &rs), -ERANGE);
+	records_clear(&rs);
+	cr_assert_eq(records_add(&rs, apex.wire, TYPE_RRSIG, 1, (const uint8_t *)"", 1, 0, 0), 0);
+	cr_assert_eq(put_diff(&l, &apex, &rs), -ENOTSUP);
+	cr_assert_eq(zone_diff_open(&d, l.db, &apex), 0);
+	records_clear(&rs);
+	add_a(&rs, &apex, 1);
+	for (unsigned i = 0; i < 10000 && !err; i++)
+		err = zone_diff_add(d, rs.rr);
+	cr_assert_eq(err, -E2BIG);
+	zone_diff_free(d);
+	records_free(&rs);
+	db_destroy(l.db);
 }
