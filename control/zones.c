@@ -426,33 +426,24 @@ static int remember(struct zones *z, enum remember what, const struct name *doma
 	return error ? store_fault(z) : 0;
 }
 
-static int try_put(struct zones *z, const struct name *domain, const struct records *rs,
-		   enum remember what, const char *file)
+/* rs is freed: that is where the memory for the zone comes from. */
+static int put(struct zones *z, const struct name *domain, struct records *rs, enum remember what,
+	       const char *file)
 {
 	struct txn *t = db_begin(z->db);
 	uint64_t version;
+	int error = -ENOMEM;
 
-	if (!t)
-		return -ENOMEM;
-
-	int error = txn_zone_put(t, domain, rs);
-
-	if (!error)
-		error = remember(z, what, domain, file);
-	if (error) {
-		give_up(z, t);
-		return error;
+	if (t) {
+		error = txn_zone_take(t, domain, rs);
+		if (!error)
+			error = remember(z, what, domain, file);
+		if (error)
+			give_up(z, t);
+		else
+			error = commit(z, t, &version);
 	}
-	return commit(z, t, &version);
-}
-
-static int put(struct zones *z, const struct name *domain, const struct records *rs,
-	       enum remember what, const char *file)
-{
-	int error = try_put(z, domain, rs, what, file);
-
-	if (error == -ENOSPC && wait_for_memory(z))
-		error = try_put(z, domain, rs, what, file);
+	records_free(rs);
 	return error;
 }
 
@@ -609,17 +600,21 @@ static int put_whole(struct zones *z, struct job *j, const struct zone_entry *e,
 		     struct zonefile_id *id)
 {
 	struct records rs;
+	bool again = false;
+	int error;
 
-	records_init(&rs);
-
-	int error = read_zone(z, j, &rs, e, id, denial_of(e));
-
-	if (!error) {
+	do {
+		records_init(&rs);
+		error = read_zone(z, j, &rs, e, id, denial_of(e));
+		if (error) {
+			records_free(&rs);
+			return error;
+		}
 		error = put(z, &e->domain, &rs, what, e->file);
-		if (error)
-			explain(z, error, j->text);
-	}
-	records_free(&rs);
+		again = error == -ENOSPC && !again && wait_for_memory(z);
+	} while (again);
+	if (error)
+		explain(z, error, j->text);
 	return error;
 }
 
@@ -1267,23 +1262,38 @@ static int read_stored(struct zones *z, struct job *j, const struct zone_entry *
 	return error;
 }
 
+/* The same as put_whole. */
+static int put_stored(struct zones *z, struct job *j, const struct zone_entry *e,
+		      const struct store_zone *known, bool same, enum remember what)
+{
+	struct records rs;
+	bool again = false;
+	int error;
+
+	do {
+		records_init(&rs);
+		error = read_stored(z, j, e, known, same, &rs);
+		if (error) {
+			records_free(&rs);
+			return error;
+		}
+		error = put(z, &e->domain, &rs, what, e->file);
+		again = error == -ENOSPC && !again && wait_for_memory(z);
+	} while (again);
+	if (error)
+		explain(z, error, j->text);
+	return error;
+}
+
 /* Publishes a zone as it was when the process ended, in one step. */
 static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
 			const struct store_zone *known, enum remember what)
 {
 	char domain[NAME_TEXT_MAX];
-	struct records rs;
 	bool same = zonefile_same(e->file, &known->id);
 	int error;
 
-	records_init(&rs);
-	error = read_stored(z, j, e, known, same, &rs);
-	if (!error) {
-		error = put(z, &e->domain, &rs, what, e->file);
-		if (error)
-			explain(z, error, j->text);
-	}
-	records_free(&rs);
+	error = put_stored(z, j, e, known, same, what);
 	e->id = known->id;
 	uv_mutex_lock(&z->mutex);
 	e->changes = known->changes;

@@ -83,6 +83,10 @@ struct txn *db_begin(struct db *db);
  * transaction can only be aborted. */
 int txn_zone_put(struct txn *t, const struct name *apex, const struct records *rs);
 
+/* txn_zone_take - the same, but the memory of rs goes back while the zone is made of it: rs is freed,
+ * whatever comes of it. */
+int txn_zone_take(struct txn *t, const struct name *apex, struct records *rs);
+
 /* txn_zone_drop - remove a zone.  0, -ENOENT, -EALREADY, -ENOSPC, -ENOMEM. */
 int txn_zone_drop(struct txn *t, const struct name *apex);
 

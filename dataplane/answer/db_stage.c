@@ -279,9 +279,20 @@ static int put_node(struct txn *t, const struct zone_op *op, const struct name *
 	return err ? err : list_add(&t->changed, *out);
 }
 
-/* Go through the zone's new names and the standing tree side by side. */
+#define SHED_STEP 16384 /* names */
+
+/* The names before p[i] are made. */
+static void shed(struct pending_list *l, size_t i, struct records *rs)
+{
+	if (l->p[i].rr)
+		records_shed(rs, (size_t)(l->p[i].rr - rs->rr));
+	pages_drop(l->p, l->cap * sizeof(*l->p), i * sizeof(*l->p));
+}
+
+/* Go through the zone's new names and the standing tree side by side.  `taken` is NULL, or the records to
+ * be freed meanwhile. */
 static int stage_names(struct txn *t, const struct zone_op *op, const struct name *apex,
-		       struct pending_list *l, struct snapshot *content)
+		       struct pending_list *l, struct records *taken, struct snapshot *content)
 {
 	struct db *db = t->db;
 	const struct snapshot *old = op->old ? at(db, op->old) : NULL;
@@ -295,6 +306,8 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 	for (size_t i = 0; !err && i < l->cnt; i++) {
 		int c = 1;
 
+		if (taken && i % SHED_STEP == 0)
+			shed(l, i, taken);
 		while (standing &&
 		       (c = name_cmp(((struct node *)at(db, standing))->name, l->p[i].owner)) < 0) {
 			err = list_add(&t->removed, standing);
@@ -308,6 +321,8 @@ static int stage_names(struct txn *t, const struct zone_op *op, const struct nam
 	}
 	for (; !err && standing; standing = tree_next(&it))
 		err = list_add(&t->removed, standing);
+	if (taken)
+		records_free(taken);
 	if (err)
 		goto out;
 	content->apex = all[0];
@@ -375,7 +390,7 @@ int stage_snapshot(struct txn *t, struct zone_op *op, const struct snapshot *con
 	return op_add(t, op);
 }
 
-int txn_zone_put(struct txn *t, const struct name *apex, const struct records *rs)
+static int zone_put(struct txn *t, const struct name *apex, const struct records *rs, struct records *taken)
 {
 	struct db *db = t->db;
 	struct pending_list l = { 0 };
@@ -408,11 +423,24 @@ int txn_zone_put(struct txn *t, const struct name *apex, const struct records *r
 	stage_chains(t, op.old ? at(db, op.old) : NULL);
 	err = stage_chain(t, nsec3_choose(&param, rs, db->nsec3_max) ? &param.chain : NULL);
 	if (!err)
-		err = stage_names(t, &op, apex, &l, &content);
+		err = stage_names(t, &op, apex, &l, taken, &content);
 	if (!err)
 		err = stage_snapshot(t, &op, &content);
 out:
 	pages_free(l.p, l.cap * sizeof(*l.p));
+	return err;
+}
+
+int txn_zone_put(struct txn *t, const struct name *apex, const struct records *rs)
+{
+	return zone_put(t, apex, rs, NULL);
+}
+
+int txn_zone_take(struct txn *t, const struct name *apex, struct records *rs)
+{
+	int err = zone_put(t, apex, rs, rs);
+
+	records_free(rs);
 	return err;
 }
 

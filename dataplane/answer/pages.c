@@ -75,6 +75,12 @@ void *pages_resize(void *p, size_t size, size_t new_size)
 	return to;
 }
 
+void pages_drop(void *p, size_t size, size_t len)
+{
+	if (size >= PAGES_HUGE && len >= PAGES_HUGE)
+		madvise(p, len & ~(PAGES_HUGE - 1), MADV_DONTNEED);
+}
+
 void pages_free(void *p, size_t size)
 {
 	if (size < PAGES_HUGE)

@@ -21,6 +21,10 @@ void *pages_alloc(size_t size);
  * NULL, with size 0.  Takes p, unless it returns NULL: then p is as it was. */
 void *pages_resize(void *p, size_t size, size_t new_size);
 
+/* pages_drop - the first `len` octets of a block of `size` will not be read again: give back what
+ * whole huge pages they fill. */
+void pages_drop(void *p, size_t size, size_t len);
+
 /* pages_free - give back; NULL is nothing. */
 void pages_free(void *p, size_t size);
 

@@ -2,6 +2,7 @@
 /* records.c - a growing list of resource records; see records.h. */
 #include "records.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,24 +125,42 @@ int records_add(struct records *rs, const uint8_t *owner, uint16_t type,
 
 /* Neighbouring records with one owner pointer, as one thing to sort. */
 struct run {
-	uint64_t prefix;    /* the key's first octets past what all keys share, big-endian */
 	const uint8_t *key; /* name_key of the owner */
 	uint32_t key_len;
 	uint32_t cnt;       /* records */
 	size_t first;       /* index of the first */
 };
 
-static int run_cmp(const void *x, const void *y)
+/* What is moved about instead of a run: its key's first octets past what all keys share,
+ * big-endian, and its index. */
+struct place {
+	uint64_t prefix;
+	size_t at;
+};
+
+/* A run in its place.  As big as a struct place, so that it can follow one in memory. */
+struct span {
+	size_t first;
+	uint32_t cnt;
+	bool same;          /* of the owner of the one before */
+};
+
+static_assert(sizeof(struct span) <= sizeof(struct place), "spans fit where places were");
+
+static int run_cmp(const struct run *a, const struct run *b)
 {
-	const struct run *a = x, *b = y;
-
-	if (a->prefix != b->prefix)
-		return a->prefix < b->prefix ? -1 : 1;
-
 	uint32_t common = a->key_len < b->key_len ? a->key_len : b->key_len;
 	int order = memcmp(a->key, b->key, common);
 
 	return order ? order : (a->key_len > b->key_len) - (a->key_len < b->key_len);
+}
+
+static int place_cmp(const void *x, const void *y, void *arg)
+{
+	const struct place *a = x, *b = y;
+	const struct run *run = arg;
+
+	return run_cmp(&run[a->at], &run[b->at]);
 }
 
 /* runs_find - the runs of rs, of which there are *cnt and room for *room, with their keys in *keys.
@@ -181,9 +200,9 @@ static struct run *runs_find(const struct records *rs, size_t *cnt, size_t *room
 	return run;
 }
 
-/* runs_prefix - fill in the prefixes: names of one zone share the key of its
- * apex, so what tells them apart begins after it. */
-static void runs_prefix(struct run *run, size_t cnt)
+/* places_fill - the places of the runs in their order so far, with their prefixes: names of one
+ * zone share the key of its apex, so what tells them apart begins after it. */
+static void places_fill(struct place *place, const struct run *run, size_t cnt)
 {
 	uint32_t shared = run[0].key_len;
 
@@ -196,19 +215,13 @@ static void runs_prefix(struct run *run, size_t cnt)
 	for (size_t i = 0; i < cnt; i++) {
 		uint64_t prefix = 0;
 
-		/* Zero past the end: no key octet sorts lower, and run_cmp goes on
-		 * to the keys when prefixes are equal. */
+		/* Zero past the end: no key octet sorts lower, and place_cmp looks at
+		 * the keys when prefixes are equal. */
 		for (uint32_t at = shared; at < shared + 8; at++)
 			prefix = prefix << 8 | (at < run[i].key_len ? run[i].key[at] : 0);
-		run[i].prefix = prefix;
+		place[i] = (struct place){ .prefix = prefix, .at = i };
 	}
 }
-
-/* What is moved about instead of a run. */
-struct place {
-	uint64_t prefix;
-	size_t at;
-};
 
 #define RADIX_BITS 11
 #define RADIX ((size_t)1 << RADIX_BITS)
@@ -242,39 +255,55 @@ static struct place *places_sort(struct place *p, struct place *other, size_t cn
 	return p;
 }
 
-/* runs_sort - bring (*run)[0..cnt) into the order of run_cmp, in an array of the same size that takes its
- * place.  A million of them in no order would wait for memory at each of qsort's comparisons.
- * 0 or -ENOMEM. */
-static int runs_sort(struct run **run, size_t cnt, size_t room)
+/* spans_fill - the runs in the order of their places. */
+static void spans_fill(struct span *span, const struct place *place, const struct run *run, size_t cnt)
 {
-	struct run *sorted = pages_alloc(room * sizeof(*sorted));
-	struct place *place = pages_alloc(2 * cnt * sizeof(*place));
-
-	if (!sorted || !place) {
-		pages_free(sorted, room * sizeof(*sorted));
-		pages_free(place, 2 * cnt * sizeof(*place));
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < cnt; i++)
-		place[i] = (struct place){ .prefix = (*run)[i].prefix, .at = i };
-
-	const struct place *order = places_sort(place, place + cnt, cnt);
-
 	for (size_t i = 0; i < cnt; i++) {
+		const struct run *r = &run[place[i].at];
+
 		if (i + 2 * AHEAD < cnt)
-			__builtin_prefetch(&(*run)[order[i + 2 * AHEAD].at]);
-		sorted[i] = (*run)[order[i].at];
+			__builtin_prefetch(&run[place[i + 2 * AHEAD].at]);
+		span[i] = (struct span){ .first = r->first, .cnt = r->cnt,
+			.same = i > 0 && place[i].prefix == place[i - 1].prefix &&
+				run_cmp(&run[place[i - 1].at], r) == 0 };
 	}
-	pages_free(place, 2 * cnt * sizeof(*place));
-	pages_free(*run, room * sizeof(*sorted));
-	*run = sorted;
-	for (size_t first = 0, next; first < cnt; first = next) {
-		for (next = first + 1; next < cnt && sorted[next].prefix == sorted[first].prefix; next++)
-			;
-		if (next - first > 1)
-			qsort(sorted + first, next - first, sizeof(*sorted), run_cmp);
+}
+
+/* spans_sort - the runs of rs in canonical order, of which there are *cnt, in a block of room for *room;
+ * *ordered if they stand in rs so.  A million of them in no order would wait for memory at each of
+ * qsort's comparisons, hence the radix sort.  NULL when memory has ended. */
+static struct span *spans_sort(const struct records *rs, size_t *cnt, size_t *room, bool *ordered)
+{
+	struct records_chunk *keys = NULL;
+	struct run *run = runs_find(rs, cnt, room, &keys);
+	size_t octets = *room * sizeof(struct place);
+	struct place *a = run ? pages_alloc(octets) : NULL, *b = a ? pages_alloc(octets) : NULL;
+
+	if (b) {
+		places_fill(a, run, *cnt);
+		*ordered = true;
+		for (size_t i = 1; i < *cnt && *ordered; i++)
+			*ordered = a[i - 1].prefix < a[i].prefix ||
+				   (a[i - 1].prefix == a[i].prefix && run_cmp(&run[i - 1], &run[i]) <= 0);
 	}
-	return 0;
+	if (b && !*ordered) {
+		struct place *sorted = places_sort(a, b, *cnt);
+
+		b = sorted == a ? b : a;
+		a = sorted;
+		for (size_t first = 0, next; first < *cnt; first = next) {
+			for (next = first + 1; next < *cnt && a[next].prefix == a[first].prefix; next++)
+				;
+			if (next - first > 1)
+				qsort_r(a + first, next - first, sizeof(*a), place_cmp, run);
+		}
+	}
+	if (b)
+		spans_fill((struct span *)b, a, run, *cnt);
+	pages_free(a, octets);
+	pages_free(run, *room * sizeof(*run));
+	chunk_free_all(keys);
+	return (struct span *)b;
 }
 
 /* Within one owner: type, RDATA in canonical order, and a fixed order of what is
@@ -369,50 +398,68 @@ static const uint8_t *keep(struct records_chunk **list, const uint8_t *octets, s
 	return to;
 }
 
-/* gather - put the records into the order of their runs, and their octets too: whoever
- * goes through a big zone in order then finds each record's next to the last one's
- * instead of waiting for memory.  0 or -ENOMEM. */
-static int gather(struct records *rs, struct run *run, size_t runs)
+/* gather_records - put the records into the order of their spans.  0 or -ENOMEM. */
+static int gather_records(struct records *rs, struct span *span, size_t spans)
 {
 	struct record *rr = pages_alloc(rs->cnt * sizeof(*rr));
-	struct records_chunk *chunk = NULL;
 	size_t out = 0;
 
 	if (!rr)
 		return -ENOMEM;
-	for (size_t i = 0; i < runs; i++) {
-		const struct record *in = rs->rr + run[i].first;
+	for (size_t i = 0; i < spans; i++) {
+		if (i + 2 * AHEAD < spans)
+			__builtin_prefetch(rs->rr + span[i + 2 * AHEAD].first);
+		memcpy(rr + out, rs->rr + span[i].first, span[i].cnt * sizeof(*rr));
+		span[i].first = out;
+		out += span[i].cnt;
+	}
+	pages_free(rs->rr, rs->cap * sizeof(*rr));
+	rs->rr = rr;
+	rs->cap = rs->cnt;
+	return 0;
+}
 
-		if (i + 2 * AHEAD < runs)
-			__builtin_prefetch(rs->rr + run[i + 2 * AHEAD].first);
-		if (i + AHEAD < runs) {
-			const uint8_t *octets = rs->rr[run[i + AHEAD].first].owner;
+/* gather_octets - and their octets, too: whoever goes through a big zone in order then finds each
+ * record's next to the last one's instead of waiting for memory.  0 or -ENOMEM. */
+static int gather_octets(struct records *rs, const struct span *span, size_t spans)
+{
+	struct records_chunk *chunk = NULL, **end = &chunk;
+	struct record *rr = rs->rr;
+	const uint8_t *owner = NULL;
+	bool whole = true;
+
+	for (size_t i = 0; i < spans && whole; i++) {
+		if (i + AHEAD < spans) {
+			const uint8_t *octets = rr[span[i + AHEAD].first].owner;
 
 			__builtin_prefetch(octets);
 			__builtin_prefetch(octets + 64);
 		}
-		const uint8_t *owner = keep(&chunk, in->owner, name_wire_len(in->owner));
+		struct record *first = rr + span[i].first;
 
-		run[i].first = out;
-		for (uint32_t j = 0; owner && j < run[i].cnt; j++, out++) {
-			rr[out] = in[j];
-			rr[out].owner = owner;
-			rr[out].rdata = keep(&chunk, in[j].rdata, in[j].rdata_len);
-			if (!rr[out].rdata)
-				owner = NULL;
-		}
-		if (!owner) {
-			pages_free(rr, rs->cnt * sizeof(*rr));
-			chunk_free_all(chunk);
-			return -ENOMEM;
+		if (!span[i].same)
+			owner = keep(&chunk, first->owner, name_wire_len(first->owner));
+		whole = owner != NULL;
+		for (uint32_t j = 0; whole && j < span[i].cnt; j++) {
+			const uint8_t *rdata = keep(&chunk, first[j].rdata, first[j].rdata_len);
+
+			whole = rdata != NULL;
+			if (whole) {
+				first[j].owner = owner;
+				first[j].rdata = rdata;
+			}
 		}
 	}
-	pages_free(rs->rr, rs->cap * sizeof(*rr));
-	chunk_free_all(rs->chunk);
-	rs->rr = rr;
-	rs->cap = rs->cnt;
+	if (whole) {
+		chunk_free_all(rs->chunk);
+		rs->chunk = chunk;
+		return 0;
+	}
+	while (*end) /* the records are in both */
+		end = &(*end)->next;
+	*end = rs->chunk;
 	rs->chunk = chunk;
-	return 0;
+	return -ENOMEM;
 }
 
 /* one_owner - do all records share their owner's octets, as those of one name do? */
@@ -426,9 +473,9 @@ static bool one_owner(const struct records *rs)
 
 int records_sort(struct records *rs)
 {
-	struct records_chunk *keys = NULL;
-	struct run *run = NULL;
-	size_t runs = 0, room = 0;
+	struct span *span = NULL;
+	size_t spans = 0, room = 0;
+	bool ordered = true;
 	int ret = -ENOMEM;
 
 	if (rs->sorted || rs->cnt == 0) {
@@ -439,29 +486,20 @@ int records_sort(struct records *rs)
 		sort_owner(rs->rr, rs->cnt);
 		goto sorted;
 	}
-	run = runs_find(rs, &runs, &room, &keys);
-	if (!run)
+	/* In steps that need little memory at a time. */
+	span = spans_sort(rs, &spans, &room, &ordered);
+	if (!span || (!ordered && (gather_records(rs, span, spans) || gather_octets(rs, span, spans))))
 		goto done;
-	runs_prefix(run, runs);
-
-	bool ordered = true;
-
-	for (size_t i = 1; i < runs && ordered; i++)
-		ordered = run_cmp(&run[i - 1], &run[i]) <= 0;
-	if (!ordered) {
-		if (runs_sort(&run, runs, room) || gather(rs, run, runs))
-			goto done;
-	}
 
 	/* Runs stand in order now: give equal neighbours one owner, sort within. */
-	for (size_t i = 0, next; i < runs; i = next) {
-		struct record *first = rs->rr + run[i].first;
-		size_t cnt = run[i].cnt;
+	for (size_t i = 0, next; i < spans; i = next) {
+		struct record *first = rs->rr + span[i].first;
+		size_t cnt = span[i].cnt;
 
-		for (next = i + 1; next < runs && run_cmp(&run[i], &run[next]) == 0; next++) {
-			for (uint32_t j = 0; j < run[next].cnt; j++)
+		for (next = i + 1; next < spans && span[next].same; next++) {
+			for (uint32_t j = 0; j < span[next].cnt; j++)
 				first[cnt + j].owner = first->owner;
-			cnt += run[next].cnt;
+			cnt += span[next].cnt;
 		}
 		sort_owner(first, cnt);
 	}
@@ -471,7 +509,20 @@ sorted:
 	rs->sorted = true;
 	ret = 0;
 done:
-	pages_free(run, room * sizeof(*run));
-	chunk_free_all(keys);
+	pages_free(span, room * sizeof(struct place));
 	return ret;
+}
+
+void records_shed(struct records *rs, size_t first)
+{
+	const uint8_t *octets = rs->rr[first].owner;
+
+	pages_drop(rs->rr, rs->cap * sizeof(*rs->rr), first * sizeof(*rs->rr));
+	for (struct records_chunk *c = rs->chunk; c; c = c->next) {
+		if (octets < c->data || octets >= c->data + c->used)
+			continue;
+		chunk_free_all(c->next);
+		c->next = NULL;
+		return;
+	}
 }

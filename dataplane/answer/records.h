@@ -46,6 +46,11 @@ int records_add(struct records *rs, const uint8_t *owner, uint16_t type,
  * its covered type.  0 or -ENOMEM. */
 int records_sort(struct records *rs);
 
+/* records_shed - whoever goes through the sorted list from its begin on will not look at what stands
+ * before rr[first] again, where a name begins: give that memory back.  The list is only fit for
+ * more of this, and to be freed. */
+void records_shed(struct records *rs, size_t first);
+
 /* records_clear - empty the list; its newest storage stays for reuse. */
 void records_clear(struct records *rs);
 

@@ -1045,12 +1045,15 @@ Test(db, differences)
 		struct records is, should;
 		struct zone_info info, wanted;
 		struct tree_iter it[2];
+		struct txn *fresh_txn;
+		uint64_t version;
 
 		srandom(round / 3); /* now and then the same again */
 		random_zone(&rs, &apex, round / 2);
 		cr_assert_eq(put_diff(&changed, &apex, &rs), 0);
-		cr_assert_eq(put(&fresh, &apex, &rs), 0);
-		records_free(&rs);
+		cr_assert_eq(records_sort(&rs), 0);
+		cr_assert_eq(txn_zone_take(fresh_txn = db_begin(fresh.db), &apex, &rs), 0);
+		cr_assert_eq(txn_commit(fresh_txn, &version), 0);
 		records_init(&is);
 		records_init(&should);
 		reader_begin(&changed.reader);
@@ -1121,5 +1124,64 @@ Test(db, differences_refused)
 	cr_assert_eq(err, -E2BIG);
 	zone_diff_free(d);
 	records_free(&rs);
+	db_destroy(l.db);
+}
+
+/* ---- records that are freed while a zone is made of them ---- */
+
+static int count_walked(void *arg, const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+			uint16_t rdata_len)
+{
+	struct { uint64_t cnt, sum; } *w = arg;
+	uint32_t number = 0;
+
+	(void)owner;
+	(void)ttl;
+	if (type == TYPE_A)
+		memcpy(&number, rdata, rdata_len);
+	w->cnt++;
+	w->sum += number;
+	return 0;
+}
+
+Test(db, taken)
+{
+	struct lab l = lab_open(256 * MIB);
+	struct name apex = name_of("example.");
+	struct { uint64_t cnt, sum; } walked;
+	const unsigned names = 150000; /* more than fit in a few huge pages */
+
+	for (unsigned round = 0; round < 3; round++) {
+		struct txn *t = db_begin(l.db);
+		struct records rs;
+		uint64_t version, sum = 0;
+
+		records_init(&rs);
+		add_soa(&rs, &apex, round);
+		for (uint32_t i = 0; i < names; i++) {
+			char text[64];
+			/* in an order that is the zone's, or is not */
+			uint32_t number = round == 1 ? i : (uint32_t)((uint64_t)i * 7919 % names);
+
+			snprintf(text, sizeof(text), "n%07u.%sexample.", number, number % 10 ? "" : "ent.");
+			struct name owner = name_of(text);
+
+			add_a(&rs, &owner, number + round);
+			if (number % 3 == 0)
+				add_a(&rs, &owner, number + round); /* twice */
+			sum += number + round;
+		}
+		cr_assert_eq(records_sort(&rs), 0);
+		cr_assert_eq(txn_zone_take(t, &apex, &rs), 0);
+		cr_assert_eq(rs.cnt, 0);
+		cr_assert_null(rs.rr);
+		cr_assert_eq(txn_commit(t, &version), 0);
+		memset(&walked, 0, sizeof(walked));
+		reader_begin(&l.reader);
+		cr_assert_eq(reader_walk(&l.reader, &apex, NULL, count_walked, &walked), 0);
+		reader_end(&l.reader);
+		cr_assert(walked.cnt == names + 2 && walked.sum == sum, "round %u", round);
+		reclaim(&l);
+	}
 	db_destroy(l.db);
 }

@@ -57,6 +57,26 @@ Test(pages, large_blocks_begin_at_huge_pages)
 	pages_free(p, 9 * PAGES_HUGE);
 }
 
+/* What is dropped reads as nothing, the rest stays; blocks without huge pages stay whole. */
+Test(pages, drop)
+{
+	uint8_t *p = pages_alloc(4 * PAGES_HUGE), *small = pages_alloc(5000);
+
+	cr_assert(p && small);
+	fill(p, 0, 4 * PAGES_HUGE);
+	pages_drop(p, 4 * PAGES_HUGE, PAGES_HUGE - 1);
+	cr_assert(filled(p, 4 * PAGES_HUGE));
+	pages_drop(p, 4 * PAGES_HUGE, 2 * PAGES_HUGE + 5);
+	cr_assert_eq(p[2 * PAGES_HUGE - 1], 0);
+	cr_assert_eq(p[2 * PAGES_HUGE], (uint8_t)(2 * PAGES_HUGE * 31 >> 3));
+	cr_assert_eq(p[2 * PAGES_HUGE + 7], (uint8_t)((2 * PAGES_HUGE + 7) * 31 >> 3));
+	fill(small, 0, 5000);
+	pages_drop(small, 5000, 5000);
+	cr_assert(filled(small, 5000));
+	pages_free(p, 4 * PAGES_HUGE);
+	pages_free(small, 5000);
+}
+
 Test(pages, more_than_there_is_leaves_what_was)
 {
 	uint8_t *p = pages_alloc(2 * PAGES_HUGE);
