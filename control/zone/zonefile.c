@@ -2,8 +2,9 @@
 /* zonefile.c - reading zone files; see zonefile.h.
  *
  * libzscanner turns text into records, one at a time; what it cannot do is done
- * here, between two of its calls.  A whole file stands in memory with a newline at
- * its end, so the scanner never meets a cut entry, and after each call its position
+ * here, between two of its calls.  Of a file a window of whole lines stands in memory.
+ * Where the scanner meets its end, or an error in an entry that may go on behind it, more is
+ * read and the entry scanned again: so none is ever taken for cut.  After each call its position
  * is the newline that ended the entry (or the line of the error): from there
  * entry_end, a small reader of quotes, comments and parentheses, finds which lines
  * the entry had and where the next begins.  Directives that the scanner refuses are
@@ -36,6 +37,10 @@
 #define GENERATE_TEXT ((size_t)1 << 19) /* octets expanded at once: more than the longest record */
 #define GENERATE_RECORDS_ALL (UINT32_C(1) << 24) /* in all directives of a zone: an IPv4 /8 */
 #define GENERATE_OCTETS_ALL  (UINT64_C(1) << 30) /* of text */
+#ifndef ZONEFILE_WINDOW /* a test builds with another */
+#define ZONEFILE_WINDOW ((size_t)1 << 20) /* octets of text in memory, unless an entry needs more, */
+#endif
+#define AHEAD (ZONEFILE_WINDOW / 16)  /* and so many not yet scanned, if there are more */
 #define NEAR_MAX    40                /* octets of the text that a message shows */
 
 /* Stands for "no TTL" where the scanner wants one; itself no valid TTL. */
@@ -72,9 +77,15 @@ struct source {
 	uint16_t file;
 	dev_t dev;
 	ino_t ino;
-	struct zonefile_id id;
-	char *text;            /* ends with a newline; of pages_alloc, */
-	size_t len, room;      /* and its octets, used and in all */
+	int fd;                /* of the file; or -1, and */
+	const char *rest;      /* what it would have, of */
+	size_t rest_len;       /* so many octets */
+	bool ended;            /* all of it is in the text, or has been */
+	struct zonefile_id id; /* once it has ended, if there is */
+	XXH3_state_t *hash;    /* of what was read; or NULL */
+	char *text;            /* of pages_alloc: whole lines, each with its newline, */
+	size_t len;            /* octets of them, */
+	size_t have, room;     /* with what is behind, and in all */
 	zs_scanner_t *scanner;
 	int scanner_start;     /* its state before an entry */
 	const char *next;      /* where the entries not yet read begin ... */
@@ -652,68 +663,136 @@ static int file_index(struct reading *r, const char *name)
 	return (int)r->file_cnt++;
 }
 
-/* text_tidy - make the text ready for the scanner: a byte order mark is dropped
- * (RFC 3629 section 6), CR LF becomes LF, the last line ends.  There is room for
- * one octet more. */
-static void text_tidy(struct source *src)
+/* text_tidy - make the lines text[from..to) ready for the scanner: CR LF becomes LF.  Returns their new
+ * end. */
+static size_t text_tidy(char *text, size_t from, size_t to)
 {
-	static const char mark[] = "\xef\xbb\xbf";
-	char *text = src->text;
-	size_t len = src->len, skip = 0;
+	char *cr = memchr(text + from, '\r', to - from);
+	size_t out = cr ? (size_t)(cr - text) : to;
 
-	if (len >= 3 && memcmp(text, mark, 3) == 0)
-		skip = 3;
-
-	char *from = memchr(text, '\r', len);
-
-	if (skip > 0 || from) {
-		size_t out = 0;
-
-		for (size_t in = skip; in < len; in++)
-			if (text[in] != '\r' || in + 1 == len || text[in + 1] != '\n')
-				text[out++] = text[in];
-		len = out;
-	}
-	if (len == 0 || text[len - 1] != '\n')
-		text[len++] = '\n';
-	src->len = len;
+	for (size_t in = out; in < to; in++)
+		if (text[in] != '\r' || in + 1 == to || text[in + 1] != '\n')
+			text[out++] = text[in];
+	return out;
 }
 
-/* file_text - read the whole file; 0 or -errno. */
-static int file_text(struct source *src, int fd, size_t size)
+/* text_take - as read(2) does. */
+static ssize_t text_take(struct source *src, char *to, size_t room)
 {
-	size_t room = size + 2, len = 0;
-	char *text = pages_alloc(room);
-	int error = -ENOMEM;
+	size_t len = room < src->rest_len ? room : src->rest_len;
 
-	/* Copied, not mapped: a file that is cut short meanwhile must not end us. */
-	while (text) {
-		ssize_t n = read(fd, text + len, room - 1 - len);
+	if (src->fd >= 0)
+		return read(src->fd, to, room);
+	if (len > 0)
+		memcpy(to, src->rest, len);
+	src->rest += len;
+	src->rest_len -= len;
+	return (ssize_t)len;
+}
+
+/* text_read - read what there is room for behind the text.  0 or -errno. */
+static int text_read(struct source *src)
+{
+	while (!src->ended && src->have + 1 < src->room) {
+		ssize_t n = text_take(src, src->text + src->have, src->room - 1 - src->have);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0) {
-			error = -errno;
-			break;
-		}
-		len += (size_t)n;
-		if (n == 0) {
-			src->text = text;
-			src->len = len;
-			src->room = room;
-			return 0;
-		}
-		if (len + 1 == room) {
-			char *more = pages_resize(text, room, room * 2);
+		if (n < 0)
+			return -errno;
+		src->ended = n == 0;
+		if (src->hash)
+			XXH3_64bits_update(src->hash, src->text + src->have, (size_t)n);
+		src->id.size += (uint64_t)n;
+		src->have += (size_t)n;
+		if (src->ended && src->hash)
+			src->id.hash = XXH3_64bits_digest(src->hash);
+	}
+	return 0;
+}
+
+/* text_lines - more whole lines; at the end of the file what is left is one. */
+static bool text_lines(struct source *src)
+{
+	const char *newline = memrchr(src->text + src->len, '\n', src->have - src->len);
+	size_t end = src->ended ? src->have : newline ? (size_t)(newline - src->text) + 1 : src->len;
+	size_t len = text_tidy(src->text, src->len, end), before = src->len;
+
+	memmove(src->text + len, src->text + end, src->have - end);
+	src->have -= end - len;
+	src->len = len;
+	if (src->ended && (len == 0 || src->text[len - 1] != '\n')) {
+		src->text[src->len++] = '\n'; /* text_read leaves room for it */
+		src->have = src->len;
+	}
+	return src->len > before;
+}
+
+/* source_fill - read on behind the text; what is before src->next goes.  0, also at the end of the
+ * file, or -errno. */
+static int source_fill(struct source *src)
+{
+	size_t gone = (size_t)(src->next - src->text);
+	int error = 0;
+
+	memmove(src->text, src->next, src->have - gone);
+	src->len -= gone;
+	src->have -= gone;
+	src->next = src->text;
+	while (!error && !src->ended) {
+		if (src->have > src->room / 2) {
+			char *more = pages_resize(src->text, src->room, src->room * 2);
 
 			if (!more)
-				break;
-			text = more;
-			room *= 2;
+				return -ENOMEM;
+			src->next = src->text = more;
+			src->room *= 2;
 		}
+		error = text_read(src);
+		if (!error && text_lines(src))
+			break;
 	}
-	pages_free(text, room);
 	return error;
+}
+
+/* source_begin - read the first lines of so many octets.  0 or -errno. */
+static int source_begin(struct source *src, size_t size)
+{
+	int error;
+
+	/* Copied, not mapped: a file that is cut short meanwhile must not end us. */
+	src->room = size + 2 < ZONEFILE_WINDOW ? size + 2 : ZONEFILE_WINDOW;
+	src->next = src->text = pages_alloc(src->room);
+	if (!src->text)
+		return -ENOMEM;
+	error = text_read(src);
+	if (error)
+		return error;
+	if (src->have >= 3 && memcmp(src->text, "\xef\xbb\xbf", 3) == 0) {
+		src->have -= 3; /* a byte order mark (RFC 3629 section 6) */
+		memmove(src->text, src->text + 3, src->have);
+	}
+	return text_lines(src) ? 0 : source_fill(src);
+}
+
+/* source_text - the same of text from memory. */
+static int source_text(struct source *src, const char *text, size_t len)
+{
+	src->fd = -1;
+	src->rest = text;
+	src->rest_len = len;
+	return source_begin(src, len);
+}
+
+static void source_close(struct source *src)
+{
+	if (src->fd >= 0)
+		close(src->fd);
+	src->fd = -1;
+	XXH3_freeState(src->hash);
+	src->hash = NULL;
+	pages_free(src->text, src->room);
+	src->text = NULL;
 }
 
 static bool file_includes_itself(const struct source *src)
@@ -724,18 +803,23 @@ static bool file_includes_itself(const struct source *src)
 	return false;
 }
 
-/* file_open - open and read src->name.  Returns 0 or -errno, or 1 when the file
- * is one that is being read already. */
+static int64_t changed_ns(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* file_open - open src->name and begin to read it, with its hash if it is not included.  Returns 0, and
+ * the caller ends it by source_close; or -errno, or 1 when the file is one that is being read already. */
 static int file_open(struct source *src)
 {
 	/* A FIFO would block in open, a terminal would become ours. */
-	int fd = open(src->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
-	int rc;
+	int rc = 0;
 
-	if (fd < 0)
+	src->fd = open(src->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (src->fd < 0)
 		return -errno;
-	if (fstat(fd, &st) < 0) {
+	if (fstat(src->fd, &st) < 0) {
 		rc = -errno;
 	} else if (S_ISDIR(st.st_mode)) {
 		rc = -EISDIR;
@@ -744,14 +828,19 @@ static int file_open(struct source *src)
 	} else {
 		src->dev = st.st_dev;
 		src->ino = st.st_ino;
-		rc = file_includes_itself(src) ? 1 : file_text(src, fd, (size_t)st.st_size);
+		src->id.mtime_ns = changed_ns(&st);
+		rc = file_includes_itself(src);
 	}
-	if (rc == 0 && !src->parent)
-		src->id = (struct zonefile_id){
-			.size = src->len, .hash = XXH3_64bits(src->text, src->len),
-			.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-		};
-	close(fd);
+	if (rc == 0 && !src->parent) {
+		src->hash = XXH3_createState();
+		rc = src->hash ? 0 : -ENOMEM;
+		if (src->hash)
+			XXH3_64bits_reset(src->hash);
+	}
+	if (rc == 0)
+		rc = source_begin(src, (size_t)st.st_size);
+	if (rc != 0)
+		source_close(src);
 	return rc;
 }
 
@@ -1017,32 +1106,88 @@ static void source_error(struct source *src)
 	entry_read(src, &e);
 }
 
-/* source_scan - all entries of src->text. */
+/* source_more - have more text, and scan from src->next again: what was scanned behind that were no
+ * records, and may be an entry that goes on. */
+static void source_more(struct source *src)
+{
+	int error = source_fill(src);
+
+	if (error == -ENOMEM) {
+		no_memory(src->r);
+	} else if (error) {
+		fault(src->r, src->name, 0, "%s", strerror(-error));
+		src->r->error = src->r->error ? src->r->error : error;
+		src->r->stop = true;
+	}
+	zs_set_input_string(src->scanner, src->text, src->len);
+	scanner_go_on(src->scanner, src->scanner_start, src->text);
+}
+
+/* source_cut - may what the scanner has just told depend on text that is not there yet? */
+static bool source_cut(const struct source *src)
+{
+	const zs_scanner_t *s = src->scanner;
+
+	if (src->ended)
+		return false;
+	if (s->input.start != src->text || s->state == ZS_STATE_EOF)
+		return true;
+	if (s->state != ZS_STATE_ERROR)
+		return false;
+	if (s->error.code == ZS_UNCOVERED_STATE || scanner_at(src) < src->next)
+		return true; /* without a position: see entry_stuck */
+
+	struct source look = *src; /* entry_find takes notes */
+	struct entry e = entry_find(&look, scanner_at(src));
+	const char *end = src->text + src->len;
+	uint64_t lines;
+
+	return e.end + 1 >= end || entry_end(e.begin, end, true, &lines) + 1 >= end;
+}
+
+/* source_scan - all entries of src's text. */
 static void source_scan(struct source *src)
 {
 	zs_scanner_t *s = src->scanner;
-	const char *end = src->text + src->len;
+	struct reading *r = src->r;
 
-	src->next = src->text;
 	zs_set_input_string(s, src->text, src->len);
-	while (!src->r->stop && src->next < end && zs_parse_record(s) == 0) {
-		if (s->state == ZS_STATE_DATA) {
+	while (!r->stop) {
+		size_t rest = (size_t)(src->text + src->len - src->next);
+
+		if (!src->ended && rest <= AHEAD)
+			source_more(src);
+		else if (rest == 0 || zs_parse_record(s) != 0)
+			break;
+		else if (source_cut(src))
+			source_more(src);
+		else if (s->state == ZS_STATE_DATA)
 			source_record(src);
-		} else if (s->state == ZS_STATE_INCLUDE) {
+		else if (s->state == ZS_STATE_ERROR)
+			source_error(src);
+		else if (s->state != ZS_STATE_INCLUDE)
+			break;
+		else {
 			struct entry e = entry_find(src, scanner_at(src));
 
 			source_include(src, &e);
 			origin_note(src);
 			entry_read(src, &e);
-		} else if (s->state == ZS_STATE_ERROR) {
-			source_error(src);
-		} else {
-			break;
 		}
 	}
 }
 
-/* source_read - read src->text with this origin; frees it. */
+/* source_torn - is the file another than it was when it was opened?  Then half of what was read may be
+ * of one and half of the other. */
+static bool source_torn(const struct source *src)
+{
+	struct stat st;
+
+	return src->fd >= 0 && src->ended && fstat(src->fd, &st) == 0 &&
+	       ((uint64_t)st.st_size != src->id.size || changed_ns(&st) != src->id.mtime_ns);
+}
+
+/* source_read - read src with this origin, and close it. */
 static void source_read(struct source *src, const uint8_t *origin, size_t origin_len,
 			uint32_t *default_ttl)
 {
@@ -1050,20 +1195,21 @@ static void source_read(struct source *src, const uint8_t *origin, size_t origin
 
 	if (file >= 0) {
 		src->file = (uint16_t)file;
-		text_tidy(src);
 		memcpy(src->origin, origin, origin_len);
 		src->origin_len = origin_len;
 		src->scanner = scanner_new(origin, origin_len, *default_ttl);
 		if (src->scanner) {
 			src->scanner_start = src->scanner->cs;
 			source_scan(src);
+			if (!src->r->stop && source_torn(src))
+				fault(src->r, src->name, 0, "it has changed while it was read");
 			*default_ttl = src->scanner->default_ttl;
 		} else {
 			no_memory(src->r);
 		}
 		scanner_free(src->scanner);
 	}
-	pages_free(src->text, src->room);
+	source_close(src);
 }
 
 static int reading_result(const struct reading *r)
@@ -1136,8 +1282,8 @@ int zonefile_read_id(struct records *rs, const struct name *apex, const char *pa
 		fault(&r, path, 0, "%s", file_cause(rc));
 		r.error = rc;
 	} else {
-		*id = src.id;
 		source_read(&src, apex->wire, apex->len, &default_ttl);
+		*id = src.id;
 	}
 	return reading_end(&r);
 }
@@ -1169,8 +1315,8 @@ int zonefile_each(const struct name *apex, const char *path, struct zonefile_id 
 	int rc = file_open(&src);
 
 	if (rc == 0) {
-		*id = src.id;
 		source_read(&src, apex->wire, apex->len, &default_ttl);
+		*id = src.id;
 		rc = r.each_result ? r.each_result : r.warnings ? -EINVAL : reading_result(&r);
 	}
 	reading_free(&r);
@@ -1184,12 +1330,17 @@ bool zonefile_same(const char *path, const struct zonefile_id *id)
 
 	if (stat(path, &st) < 0 || (uint64_t)st.st_size != id->size)
 		return false;
-	if ((int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == id->mtime_ns)
+	if (changed_ns(&st) == id->mtime_ns)
 		return true;
-	if (file_open(&src) != 0)
-		return false;
-	pages_free(src.text, src.room);
-	return src.id.size == id->size && src.id.hash == id->hash;
+
+	int rc = file_open(&src);
+
+	while (rc == 0 && !src.ended) {
+		src.next = src.text + src.len;
+		rc = source_fill(&src);
+	}
+	source_close(&src);
+	return rc == 0 && src.id.size == id->size && src.id.hash == id->hash;
 }
 
 int zonefile_read_text(struct records *rs, const struct name *apex, const char *text,
@@ -1197,14 +1348,13 @@ int zonefile_read_text(struct records *rs, const struct name *apex, const char *
 {
 	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
 			     .last_ttl = TTL_UNKNOWN, .no_include = true };
-	struct source src = { .r = &r, .name = name, .text = pages_alloc(len + 1), .len = len,
-			      .room = len + 1, .next_line = 1 };
+	struct source src = { .r = &r, .name = name, .next_line = 1 };
 	uint32_t default_ttl = TTL_UNKNOWN;
 
-	if (!src.text)
+	if (source_text(&src, text, len)) {
+		source_close(&src);
 		return -ENOMEM;
-	if (len > 0)
-		memcpy(src.text, text, len);
+	}
 	source_read(&src, apex->wire, apex->len, &default_ttl);
 	return reading_end(&r);
 }
@@ -1215,14 +1365,13 @@ int zonefile_read_lines(struct records *rs, const struct name *apex, const char 
 {
 	struct reading r = { .rs = rs, .apex = apex, .report = report, .arg = arg,
 			     .last_ttl = TTL_UNKNOWN, .no_include = true, .lines = true };
-	struct source src = { .r = &r, .name = name, .text = pages_alloc(len + 1), .len = len,
-			      .room = len + 1, .next_line = line };
+	struct source src = { .r = &r, .name = name, .next_line = line };
 	uint32_t default_ttl = TTL_UNKNOWN;
 
-	if (!src.text)
+	if (source_text(&src, text, len)) {
+		source_close(&src);
 		return -ENOMEM;
-	if (len > 0)
-		memcpy(src.text, text, len);
+	}
 	source_read(&src, apex->wire, apex->len, &default_ttl);
 	reading_free(&r);
 	return reading_result(&r);

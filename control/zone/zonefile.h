@@ -9,7 +9,8 @@
  * $TTL (RFC 2308 section 4), of the last record that states one (RFC 1035 5.1), or
  * the SOA's minimum; one over 2147483647 counts as 0 (RFC 2181 section 8).  Line
  * ends may be CR LF, the last may be missing, and a UTF-8 byte order mark is
- * skipped.  While it is read, a file stands in memory as a whole.
+ * skipped.  A file is read piece by piece while it is scanned, and refused when it has
+ * changed meanwhile.
  *
  * What is not checked: glue, the targets of names, signatures.  Names below a cut
  * or a DNAME are accepted (RFC 6672 section 2.4 leaves that open); answers hide them.

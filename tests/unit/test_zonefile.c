@@ -994,3 +994,85 @@ Test(zonefile, mutations)
 		check_reading(text, len + 1);
 	}
 }
+
+/* Appends to the file of which it is told. */
+static void note_and_append(void *arg, const char *text)
+{
+	note(arg, text);
+
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/zone", dir);
+
+	FILE *f = fopen(path, "a");
+
+	cr_assert_not_null(f);
+	fputs("x A 192.0.2.1\n", f);
+	fclose(f);
+}
+
+Test(zonefile, changes_while_it_is_read, .init = dir_make, .fini = dir_remove)
+{
+	struct name apex = apex_of("example.");
+	struct records rs;
+	struct log log = { .len = 0 };
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/zone", dir);
+	file_write("zone", "%sa 4294967295 A 192.0.2.1\n", HEAD);
+	records_init(&rs);
+	cr_assert_eq(zonefile_read(&rs, &apex, path, note_and_append, &log), -EINVAL, "%s", log.text);
+	cr_assert_not_null(strstr(log.text, "/zone: it has changed while it was read\n"), "%s", log.text);
+	cr_assert_eq(rs.cnt, 0);
+}
+
+static int on_each(void *arg, const struct record *rr)
+{
+	struct records *rs = arg;
+
+	if (rr->type == TYPE_TXT)
+		return -EXDEV;
+	return records_add(rs, rr->owner, rr->type, rr->ttl, rr->rdata, rr->rdata_len, rr->file, rr->line);
+}
+
+/* The same records, or no more than that there is something to tell. */
+Test(zonefile, each, .init = dir_make, .fini = dir_remove)
+{
+	struct name apex = apex_of("example.");
+	struct zonefile_id id[2];
+	struct records rs[2];
+	struct log log = { .len = 0 };
+	char path[256];
+
+	snprintf(path, sizeof(path), "%s/zone", dir);
+	file_write("zone", "%s$INCLUDE more\nB.A A 192.0.2.1\n", HEAD);
+	file_write("more", "$GENERATE 1-3 h$ A 192.0.2.$\na A ( 192.0.2.2\n )\n");
+	records_init(&rs[0]);
+	records_init(&rs[1]);
+	cr_assert_eq(zonefile_read_id(&rs[0], &apex, path, &id[0], note, &log), 0, "%s", log.text);
+	cr_assert_eq(zonefile_each(&apex, path, &id[1], on_each, &rs[1]), 0);
+	cr_assert(id[0].size == id[1].size && id[0].hash == id[1].hash && id[0].mtime_ns == id[1].mtime_ns);
+	cr_assert(zonefile_same(path, &id[1]));
+	cr_assert_eq(rs[1].rr[rs[1].cnt - 1].line, 6);
+	cr_assert_eq(records_sort(&rs[1]), 0);
+
+	char *a = dump(&rs[0]), *b = dump(&rs[1]);
+
+	cr_assert_str_eq(a, b);
+	free(a);
+	free(b);
+	records_free(&rs[0]);
+
+	static const struct { const char *text; int want; } cases[] = {
+		{ "t TXT x\na A x\n", -EXDEV }, { "a A x\nt TXT x\n", -EINVAL }, { "a 4294967295 A 192.0.2.1\n", -EINVAL },
+		{ "$INCLUDE none\n", -ENOENT }, { "(", -EINVAL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		file_write("zone", "%s%s", HEAD, cases[i].text);
+		cr_expect_eq(zonefile_each(&apex, path, &id[1], on_each, &rs[1]), cases[i].want, "%s", cases[i].text);
+	}
+	snprintf(path, sizeof(path), "%s/none", dir);
+	cr_assert_eq(zonefile_each(&apex, path, &id[1], on_each, &rs[1]), -ENOENT);
+	records_free(&rs[1]);
+}
