@@ -155,7 +155,7 @@ static void flight_add(struct session *s, const uint8_t *data, size_t len)
 }
 
 /* The same records once more: a client drops those that it has had (RFC 6347 section
- * 4.1.2.6). */
+ * 4.1.2.6).  It may have had one and not used it: GnuTLS repeats them as new ones, later. */
 static void flight_repeat(struct session *s)
 {
 	if (s->repeats == REPEATS)
@@ -369,11 +369,9 @@ static void session_read(struct session *s, const uint8_t *data, size_t len)
 
 	/* The client repeats its last flight, so that it has not had ours (RFC 6347 section
 	 * 4.2.4).  GnuTLS repeats that only when its own time-out has passed, which began later
-	 * than the client's and doubles, and ends the session once the handshake's has. */
-	if (s->shaken && s->flight && has_finished(data, len)) {
+	 * than the client's and doubles. */
+	if (s->shaken && s->flight && has_finished(data, len))
 		flight_repeat(s);
-		return;
-	}
 	s->in = data;
 	s->in_len = len;
 	if (!s->shaken) {
@@ -396,6 +394,9 @@ static void session_read(struct session *s, const uint8_t *data, size_t len)
 			session_end(s);
 			return;
 		} else if (n == GNUTLS_E_AGAIN && !s->in) {
+			return;
+		} else if (n == GNUTLS_E_TIMEDOUT && s->flight) {
+			s->in = NULL; /* it will not repeat the last flight any more */
 			return;
 		} else if (n != GNUTLS_E_AGAIN && n != GNUTLS_E_INTERRUPTED &&
 			   n != GNUTLS_E_WARNING_ALERT_RECEIVED) {

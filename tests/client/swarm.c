@@ -57,6 +57,8 @@ struct peer {
 	struct qclient *q;
 	struct qclient_stream *stream;
 	gnutls_session_t tls;
+	uint8_t in[2048];     /* DTLS: a datagram that GnuTLS has not taken yet, */
+	ssize_t in_len;       /* of so many octets; less than 0: none */
 	gnutls_datum_t ticket;
 	uint64_t deadline;
 };
@@ -227,12 +229,12 @@ static void quic_go(struct peer *p, uint64_t now)
 
 /* ---- DTLS ---- */
 
+/* GnuTLS asks twice whether there is something, and one that comes in between is left in its
+ * buffer until the next one comes: so it sees one at a time, which is there before it looks. */
 static int dtls_wait(gnutls_transport_ptr_t ptr, unsigned ms)
 {
-	uint8_t octet;
-
 	(void)ms;
-	return recv(((struct peer *)ptr)->fd, &octet, 1, MSG_PEEK) >= 0;
+	return ((struct peer *)ptr)->in_len >= 0;
 }
 
 static ssize_t dtls_push(gnutls_transport_ptr_t ptr, const void *data, size_t len)
@@ -242,7 +244,17 @@ static ssize_t dtls_push(gnutls_transport_ptr_t ptr, const void *data, size_t le
 
 static ssize_t dtls_pull(gnutls_transport_ptr_t ptr, void *data, size_t len)
 {
-	return recv(((struct peer *)ptr)->fd, data, len, 0);
+	struct peer *p = ptr;
+
+	if (p->in_len < 0) {
+		gnutls_transport_set_errno(p->tls, EAGAIN);
+		return -1;
+	}
+	if (len > (size_t)p->in_len)
+		len = (size_t)p->in_len;
+	memcpy(data, p->in, len);
+	p->in_len = -1;
+	return (ssize_t)len;
 }
 
 static void dtls_ask(struct peer *p, uint64_t now)
@@ -260,8 +272,11 @@ static void dtls_go(struct peer *p, uint64_t now)
 	uint8_t msg[65536];
 
 	if (!p->shaken) {
-		int result = gnutls_handshake(p->tls);
+		int result;
 
+		do
+			result = gnutls_handshake(p->tls);
+		while (result == GNUTLS_E_AGAIN && p->in_len >= 0);
 		if (result == GNUTLS_E_AGAIN || result == GNUTLS_E_INTERRUPTED) {
 			p->deadline = now + gnutls_dtls_get_timeout(p->tls) * MS;
 			return;
@@ -281,8 +296,10 @@ static void dtls_go(struct peer *p, uint64_t now)
 	for (;;) {
 		ssize_t n = gnutls_record_recv(p->tls, msg, sizeof(msg));
 
-		if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
+		if ((n == GNUTLS_E_AGAIN && p->in_len < 0) || n == GNUTLS_E_INTERRUPTED)
 			break;
+		if (n == GNUTLS_E_AGAIN)
+			continue;
 		if (n <= 0) {
 			if (!p->done)
 				lose(p, n < 0 ? gnutls_strerror((int)n) : "the server has closed");
@@ -317,6 +334,7 @@ static void begin(struct peer *p, uint64_t now)
 	static const gnutls_datum_t none;
 
 	open_socket(p);
+	p->in_len = -1;
 	if (junk) {
 		uint8_t octets[64];
 
@@ -354,7 +372,8 @@ static void receive(struct peer *p, uint64_t now)
 	ssize_t n;
 
 	if (p->dtls) {
-		dtls_go(p, now);
+		while (!p->gone && !p->failed && (p->in_len = recv(p->fd, p->in, sizeof(p->in), 0)) >= 0)
+			dtls_go(p, now);
 		return;
 	}
 	while ((n = recv(p->fd, data, sizeof(data), 0)) >= 0)
