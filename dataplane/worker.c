@@ -103,8 +103,9 @@ static unsigned receive_device(const struct worker *w, struct buffer *buffer)
 		struct rte_mbuf *m = mbuf[i];
 
 		rte_prefetch0(rte_pktmbuf_mtod(m, void *));
-		/* Of a frame in pieces the first one is all that is there: it will be too short. */
-		buffer[i] = (struct buffer){ rte_pktmbuf_mtod(m, uint8_t *), rte_pktmbuf_data_len(m),
+		/* A frame in pieces is none for us, even if all but padding is in the first one. */
+		buffer[i] = (struct buffer){ rte_pktmbuf_mtod(m, uint8_t *),
+					     m->nb_segs > 1 ? 0 : rte_pktmbuf_data_len(m),
 					     (uint16_t)(m->buf_len - m->data_off), m };
 	}
 	return cnt;

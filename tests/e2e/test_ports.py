@@ -64,6 +64,9 @@ def a_pcap_is_answered_and_ends_the_run():
              frames.query(CLIENT_MAC, SERVER_MAC, lab.CLIENT4, lab.SERVER4, 9, wire.query(b'\0', 1, flags=wire.QR)),
              frames.query(CLIENT_MAC, SERVER_MAC, lab.CLIENT4, lab.SERVER4, 9, b'short'),
              frames.ether(CLIENT_MAC, SERVER_MAC, frames.ip(lab.CLIENT4, lab.SERVER4, b'tcp', protocol=6)),
+             # Takes several of DPDK's buffers, though all but padding is in the first one.
+             frames.query(CLIENT_MAC, SERVER_MAC, lab.CLIENT4, lab.SERVER4, 9,
+                          wire.query(wire.name('www.example.com'), wire.A)) + bytes(5000),
              b'\xff' * 60, bytes(14), frames.mac(SERVER_MAC) + frames.mac(CLIENT_MAC) + b'\x08\x06' + bytes(46)]
     mixed = []
     for i, frame in enumerate(good):

@@ -127,7 +127,7 @@ class HalfOpen:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing)
         self.socket = L.tcp(port=853)
-        with contextlib.suppress(ssl.SSLWantReadError):
+        with contextlib.suppress(ssl.SSLWantReadError):  # it waits for the server, who has not heard it yet
             self.tls.do_handshake()
         hello = self.outgoing.read()
         self.socket.sendall(hello[:100])
