@@ -595,9 +595,14 @@ static int put_difference(struct zones *z, const struct zone_entry *e, enum reme
 	return error;
 }
 
-/* Reads the zone's file and publishes it.  On failure j->text says why. */
+static int read_stored(struct zones *z, struct job *j, const struct zone_entry *e,
+		       const struct store_zone *known, bool same, struct records *rs);
+
+/* Reads the zone and publishes it: its file, or what is known of it in the store, which stands on that
+ * file if `same`.  Twice if memory had to come free first, since publishing takes the records.  On
+ * failure j->text says why. */
 static int put_whole(struct zones *z, struct job *j, const struct zone_entry *e, enum remember what,
-		     struct zonefile_id *id)
+		     struct zonefile_id *id, const struct store_zone *known, bool same)
 {
 	struct records rs;
 	bool again = false;
@@ -605,7 +610,7 @@ static int put_whole(struct zones *z, struct job *j, const struct zone_entry *e,
 
 	do {
 		records_init(&rs);
-		error = read_zone(z, j, &rs, e, id, denial_of(e));
+		error = known ? read_stored(z, j, e, known, same, &rs) : read_zone(z, j, &rs, e, id, denial_of(e));
 		if (error) {
 			records_free(&rs);
 			return error;
@@ -627,7 +632,7 @@ static int put_zone(struct zones *z, struct job *j, struct zone_entry *e, enum r
 	if (error == -EROFS)
 		explain(z, error, j->text);
 	else if (error)
-		error = put_whole(z, j, e, what, &id);
+		error = put_whole(z, j, e, what, &id, NULL, false);
 	if (!error) {
 		uv_mutex_lock(&z->mutex);
 		j->dropped += e->changes;
@@ -1262,29 +1267,6 @@ static int read_stored(struct zones *z, struct job *j, const struct zone_entry *
 	return error;
 }
 
-/* The same as put_whole. */
-static int put_stored(struct zones *z, struct job *j, const struct zone_entry *e,
-		      const struct store_zone *known, bool same, enum remember what)
-{
-	struct records rs;
-	bool again = false;
-	int error;
-
-	do {
-		records_init(&rs);
-		error = read_stored(z, j, e, known, same, &rs);
-		if (error) {
-			records_free(&rs);
-			return error;
-		}
-		error = put(z, &e->domain, &rs, what, e->file);
-		again = error == -ENOSPC && !again && wait_for_memory(z);
-	} while (again);
-	if (error)
-		explain(z, error, j->text);
-	return error;
-}
-
 /* Publishes a zone as it was when the process ended, in one step. */
 static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
 			const struct store_zone *known, enum remember what)
@@ -1293,7 +1275,7 @@ static int restore_zone(struct zones *z, struct job *j, struct zone_entry *e,
 	bool same = zonefile_same(e->file, &known->id);
 	int error;
 
-	error = put_stored(z, j, e, known, same, what);
+	error = put_whole(z, j, e, what, NULL, known, same);
 	e->id = known->id;
 	uv_mutex_lock(&z->mutex);
 	e->changes = known->changes;
